@@ -1,0 +1,175 @@
+"""What every door may ask for, as a protocol: `client.batch_messages` does it in process.
+
+All methods raise the errors of `models.errors`. Methods that change something take `asked_by`; repeating one with
+the same `command_id` acts once.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from models.commands import HistoryEntry, Receipt
+from models.message import Counts, Message, MessageContent, MessageStatus
+from models.recipient import Recipient, RecipientStatus
+from models.schedule import Schedule
+
+
+class AskedBy(BaseModel):
+    """Who asks, through what, and why. `command_id` makes asking twice harmless."""
+
+    model_config = ConfigDict(frozen=True)
+
+    actor: str
+    source: str = "cli"
+    reason: str = ""
+    command_id: str = Field(default_factory=lambda: secrets.token_urlsafe(12))
+
+
+class CommandResult(BaseModel):
+    """The message after a command. Without `receipt` the command was accepted and is not confirmed yet (exit 6)."""
+
+    model_config = ConfigDict(frozen=True)
+
+    message: Message
+    receipt: Receipt | None
+
+
+class RejectedLine(BaseModel):
+    """One line of a CSV that was not imported. `line` counts from 1 and includes the header."""
+
+    model_config = ConfigDict(frozen=True)
+
+    line: int
+    reason: str
+
+
+class ImportResult(BaseModel):
+    """What an import did. `rejected` holds every rejected line, in order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    created: int
+    updated: int
+    rejected: list[RejectedLine]
+
+
+class Contact(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    id: int
+    address: str
+    time_zone: str | None
+    attributes: dict[str, str]
+    lists: list[str] = []
+    suppressed: str | None = Field(None, description="The reason, if the address is suppressed.")
+
+
+class ListSummary(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    contacts: int
+
+
+class AudiencePreview(BaseModel):
+    """Whom a draft would reach if it were sent now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    count: int = Field(description="Contacts in the audience, suppressed ones included.")
+    suppressed: int = Field(description="Of these, how many are suppressed and get nothing.")
+    excluded: int = Field(description="Contacts of the lists and conditions whom the exclusions keep out.")
+    sample: list[Contact] = Field(description="The first few.")
+    lacking: dict[str, int] = Field(
+        default_factory=dict,
+        description="Attribute named in a template → how many of the audience lack it (renders empty).",
+    )
+
+
+class ResumePreview(BaseModel):
+    """What a resume would do now."""
+
+    model_config = ConfigDict(frozen=True)
+
+    to_send: int = Field(description="Recipients who would still be mailed, joiners included.")
+    joiners: int = Field(description="Contacts who came into the audience since the last reading.")
+    leavers: int = Field(description="Unsent recipients who are no longer in the audience.")
+    suppressed: int = Field(description="Unsent recipients who have been suppressed since.")
+    returning: int = Field(description="Withdrawn or suppressed recipients whose cause is gone.")
+
+
+class Progress(BaseModel):
+    """Counts and pace of a message."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    status: MessageStatus
+    counts: Counts
+    pending_command: str | None
+    in_flight: int
+    rate_per_second: float | None = Field(description="Emails handed over a second, over the last 10 s; null: none.")
+    eta: datetime | None = Field(description="When the last email leaves at this rate.")
+    began_at: datetime | None
+    finished_at: datetime | None
+    next_slot_at: datetime | None
+
+
+class UseCases(Protocol):
+    """The use cases of Sendgate."""
+
+    # contacts
+    async def import_contacts(
+        self, path: str, *, list_name: str | None, on_progress: Callable[[int, int], None] | None = None
+    ) -> ImportResult:
+        """Import a CSV, all good lines or (on a crash) none. `on_progress(bytes_done, bytes_total)`."""
+
+    async def contacts(self, *, list_name: str | None = None, limit: int = 100, after: int = 0) -> list[Contact]: ...
+    async def lists(self) -> list[ListSummary]: ...
+    async def suppress(self, addresses: Sequence[str], *, reason: str) -> int: ...
+    async def unsuppress(self, addresses: Sequence[str]) -> int: ...
+
+    # messages
+    async def create(self, content: MessageContent) -> Message: ...
+    async def edit(self, message_id: str, content: MessageContent) -> Message:
+        """Replace the content of a draft. Raises IllegalTransition unless it is one."""
+
+    async def delete(self, message_id: str) -> None: ...
+    async def message(self, message_id: str) -> Message: ...
+    async def messages(
+        self, *, statuses: Sequence[MessageStatus] = (), limit: int = 50, after: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        """Newest first, and what to give as `after` for the next page (None: no more). Bodies are left out."""
+
+    async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview: ...
+    async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
+        """The email one contact would get, as RFC 5322 bytes; None: the first of the audience."""
+
+    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[str]:
+        """Send the draft to these addresses at once, and return a line of outcome for each."""
+
+    # commands
+    async def send(
+        self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
+    ) -> CommandResult: ...
+    async def plan(self, message_id: str, schedule: Schedule) -> AudiencePreview:
+        """What `send` would refuse is refused; nothing is stored."""
+
+    async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = ...) -> CommandResult: ...
+    async def resume(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = ...) -> CommandResult: ...
+    async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = ...) -> CommandResult: ...
+    async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult: ...
+    async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message: ...
+    async def resume_preview(self, message_id: str) -> ResumePreview: ...
+
+    # looking
+    async def progress(self, message_id: str) -> Progress: ...
+    def recipients(self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()) -> AsyncIterator[Recipient]:
+        """Every recipient in the order of the send, streamed: memory does not grow with their number."""
+
+    async def history(self, message_id: str) -> list[HistoryEntry]: ...

@@ -1,0 +1,93 @@
+"""Every setting of Sendgate, once: name, meaning, unit and default. Read from the environment at the edges only.
+
+The variable of a setting is its name in capitals behind `SENDGATE_`. Temporal's address, namespace and keys are
+not here: the connection follows Temporal's own variables and profile file (`TEMPORAL_ADDRESS` and so on).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+
+from models.durations import parse_duration
+from models.errors import InvalidInput
+
+PREFIX = "SENDGATE_"
+
+#: Read by the command line alone, so no setting of a server.
+COMMAND_LINE_VARIABLES = frozenset({"SENDGATE_URL", "SENDGATE_API_KEY", "SENDGATE_DATA"})
+#: Kubernetes injects these into every pod of a namespace that has a service called "sendgate".
+_INJECTED_BY_KUBERNETES = re.compile(r"SENDGATE_(SERVICE_|PORT).*")
+
+Duration = Annotated[
+    timedelta, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+
+
+class Settings(BaseModel):
+    """All settings. Durations are written `30s`, `15m`, `12h` or ISO 8601."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    database_url: SecretStr | None = Field(
+        None, description="PostgreSQL, as postgresql://user:password@host:port/database. `sendgate up` starts its own."
+    )
+    smtp_host: str | None = Field(None, description="The next hop. `sendgate up` starts a mail catcher of its own.")
+    smtp_port: Port = Field(25, description="TCP port of the next hop.")
+    smtp_username: str | None = Field(None, description="User name for SMTP AUTH; none: no AUTH.")
+    smtp_password: SecretStr | None = Field(None, description="Password for SMTP AUTH.")
+    smtp_tls: Literal["none", "starttls", "tls"] = Field(
+        "none", description="none: plain text; starttls: TLS after STARTTLS, required; tls: TLS from the first byte."
+    )
+    smtp_connections: Annotated[int, Field(ge=1, le=1000)] = Field(
+        16, description="Most connections that one worker keeps to the next hop."
+    )
+    smtp_timeout: Duration = Field(
+        timedelta(seconds=60), description="Longest wait for one reply of the next hop (RFC 5321 section 4.5.3.2)."
+    )
+    lanes: Annotated[int, Field(ge=1, le=64)] = Field(
+        4, description="Most delivery activities that run side by side for one message."
+    )
+    lease: Duration = Field(
+        timedelta(seconds=30),
+        description="How long a claim holds without being renewed. What a dead worker held is listed as in doubt then.",
+    )
+    max_late: Duration = Field(
+        timedelta(hours=12),
+        description="A message that begins later than this after its instant begins paused by the system.",
+    )
+    temporal_cli: str | None = Field(None, description="The `temporal` binary that `sendgate up` starts.")
+
+
+def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings from `environment` (the process's own by default).
+
+    An unknown SENDGATE_ variable is an error that names it: a misspelt setting must never be a silent default.
+    Raises InvalidInput with one sentence.
+    """
+    environment = os.environ if environment is None else environment
+    values: dict[str, str] = {}
+    for name, value in environment.items():
+        if not name.startswith(PREFIX) or name in COMMAND_LINE_VARIABLES or _INJECTED_BY_KUBERNETES.fullmatch(name):
+            continue
+        field = name.removeprefix(PREFIX).lower()
+        if field not in Settings.model_fields or name != name.upper():
+            raise InvalidInput(f"{name} is not a setting of Sendgate; see docs/settings.md for the names.")
+        if value != "":
+            values[field] = value
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        variable = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "a setting"
+        raise InvalidInput(f"{variable}: {first['msg'].removeprefix('Value error, ')}.") from None
+    for name in ("smtp_timeout", "lease", "max_late"):
+        if getattr(settings, name) <= timedelta(0):
+            raise InvalidInput(f"{PREFIX}{name.upper()} must be longer than 0.")
+    return settings

@@ -1,0 +1,1 @@
+"""PostgreSQL: migrations, named SQL in `queries/*.sql`, one module per noun."""

@@ -1,0 +1,94 @@
+"""Connections to PostgreSQL, and its migrations."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import asyncpg
+
+from models.errors import SendgateError, Unreachable
+
+if TYPE_CHECKING:
+    Connection: TypeAlias = asyncpg.Connection[asyncpg.Record] | asyncpg.pool.PoolConnectionProxy[asyncpg.Record]
+    Pool: TypeAlias = asyncpg.Pool[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+    Pool = asyncpg.Pool
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 7_364_001
+
+
+class MigrationMismatch(SendgateError):
+    """The database was made by another version: an applied migration is not the file of that number here."""
+
+    code = "migration_mismatch"
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, most: int = 10, application: str = "sendgate") -> AsyncIterator[Pool]:
+    """Open a pool of at most `most` connections whose jsonb columns are Python values. Raises Unreachable."""
+    try:
+        pool = await asyncpg.create_pool(
+            url,
+            min_size=0,
+            max_size=most,
+            init=_initialise,
+            timeout=10,
+            command_timeout=None,
+            # UTC, so that wall-clock text in attributes means the same on every server.
+            server_settings={"application_name": application, "timezone": "UTC"},
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TimeoutError) as error:
+        raise Unreachable(f"The database does not answer: {_first_line(error)}.") from error
+    try:
+        yield pool
+    finally:
+        pool.terminate()  # whatever is still running belongs to a caller that has gone
+
+
+async def _initialise(connection: Connection) -> None:
+    await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+async def migrate(pool: Pool) -> int:
+    """Bring the schema up to date and return how many migrations that took.
+
+    All of them run in one transaction under an advisory lock: two programs that start at once do it once, and a
+    crash in the middle leaves the old schema. Raises MigrationMismatch when an applied file has changed since.
+    """
+    files = sorted(MIGRATIONS.glob("*.sql"))
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select pg_advisory_xact_lock($1)", _MIGRATION_LOCK)
+        await connection.execute(
+            "create table if not exists migrations ("
+            " name text primary key, checksum text not null, applied_at timestamptz not null default now())"
+        )
+        applied = {
+            row["name"]: row["checksum"] for row in await connection.fetch("select name, checksum from migrations")
+        }
+        unknown = sorted(set(applied) - {file.name for file in files})
+        if unknown:
+            raise MigrationMismatch(f"The database is newer than this program: it has the migration {unknown[-1]}.")
+        done = 0
+        for file in files:
+            script = file.read_text(encoding="utf-8")
+            checksum = hashlib.sha256(script.encode()).hexdigest()
+            if file.name not in applied:
+                await connection.execute(script)
+                await connection.execute("insert into migrations (name, checksum) values ($1, $2)", file.name, checksum)
+                done += 1
+            elif applied[file.name] != checksum:
+                raise MigrationMismatch(
+                    f"The migration {file.name} was applied in another form; migrations never change."
+                )
+    return done

@@ -1,0 +1,79 @@
+-- The ledger: one row per (message, recipient), written before the hand-over and settled after it.
+
+create type recipient_status as enum (
+    'pending', 'claimed', 'sent', 'deferred', 'bounced', 'failed', 'in_doubt',
+    'suppressed', 'withdrawn', 'expired', 'canceled'
+);
+
+create table recipients (
+    message_id     text not null,
+    contact_id     bigint not null, -- no foreign key: the row outlives the contact
+    address        text not null,   -- frozen when the row is inserted
+    address_key    text not null,
+    status         recipient_status not null default 'pending',
+    due_at         timestamptz not null,
+    position       bigint not null, -- joiners stand behind all others
+    batch          int,             -- throttle batch
+    claim_token    uuid,            -- stays on the settled row: a late settle must match it
+    lease_until    timestamptz,
+    attempts       smallint not null default 0,
+    next_try_at    timestamptz,     -- of a deferred row
+    handed_over_at timestamptz,
+    settled_at     timestamptz,
+    smtp_code      smallint,
+    enhanced_code  text,
+    reply          text,
+    reason         text,
+    primary key (message_id, contact_id),
+    unique (message_id, address_key) -- one address, one email
+);
+
+-- What a claim may take, oldest first.
+create index recipients_waiting on recipients (message_id, coalesce(next_try_at, due_at), position)
+    where status in ('pending', 'deferred');
+-- What is in flight: the quiet check and the lapse of leases.
+create index recipients_claimed on recipients (message_id, lease_until) where status = 'claimed';
+
+-- The counts are kept, not counted: a reader sums the message's rows. Every lane has rows of its own, so that lanes
+-- never wait for each other.
+create table recipient_counts (
+    message_id text not null,
+    lane       text not null,
+    status     recipient_status not null,
+    number     bigint not null,
+    primary key (message_id, lane, status)
+) with (fillfactor = 50);
+
+-- One trigger adds the signed changes of every statement, whoever wrote it: no statement can forget to count.
+-- The lane is what the transaction says it is (`set_config('sendgate.lane', …, true)`).
+create function keep_counts() returns trigger language plpgsql as $$
+declare
+    this_lane text := coalesce(nullif(current_setting('sendgate.lane', true), ''), 'bookkeeping');
+begin
+    if tg_op = 'INSERT' then
+        insert into recipient_counts as kept (message_id, lane, status, number)
+        select message_id, this_lane, status, count(*) from rows_after
+         group by message_id, status order by message_id, status -- one order of locks for everybody
+            on conflict (message_id, lane, status) do update set number = kept.number + excluded.number;
+    else
+        insert into recipient_counts as kept (message_id, lane, status, number)
+        select message_id, this_lane, status, sum(change)
+          from (select message_id, status, 1 as change from rows_after
+                union all
+                select message_id, status, -1 from rows_before) as changes
+         group by message_id, status having sum(change) <> 0 order by message_id, status
+            on conflict (message_id, lane, status) do update set number = kept.number + excluded.number;
+    end if;
+    return null;
+end $$;
+
+create trigger count_inserts after insert on recipients referencing new table as rows_after
+    for each statement execute function keep_counts();
+create trigger count_updates after update on recipients referencing old table as rows_before new table as rows_after
+    for each statement execute function keep_counts();
+
+create function never_deleted() returns trigger language plpgsql as $$
+begin
+    raise exception 'rows of % are never deleted', tg_table_name;
+end $$;
+create trigger never_deleted before delete or truncate on recipients execute function never_deleted();
