@@ -5,9 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Protocol
+from uuid import UUID
 
+from models.commands import Command, ReceiptOutcome
+from models.ledger import Adoption, Beginning, LaneEnd, ResumeOutcome, Survey
+from models.message import MessageStatus
 from models.recipient import ClaimedRecipient, Outcome
 
 
@@ -50,3 +56,54 @@ class CompiledMessage(Protocol):
 
     def render(self, recipient: ClaimedRecipient) -> Email:
         """Return the email for one recipient. Raises RenderingFailed."""
+
+
+class LanePort(Protocol):
+    """The ledger as a lane uses it; see `storage.ledger.Ledger`."""
+
+    async def claim(
+        self,
+        message_id: str,
+        generation: int,
+        lane: str,
+        *,
+        as_of: datetime,
+        most: int,
+        token: UUID,
+        lease: timedelta,
+    ) -> list[ClaimedRecipient] | LaneEnd: ...
+
+    async def settle(
+        self, message_id: str, lane: str, token: UUID, outcomes: Sequence[tuple[int, Outcome, datetime | None]]
+    ) -> int: ...
+
+    async def give_back(self, message_id: str, lane: str, token: UUID, contact_ids: Sequence[int] | None) -> int: ...
+
+    async def renew(self, message_id: str, tokens: Sequence[UUID], lease: timedelta) -> int: ...
+
+
+class SendingPort(Protocol):
+    """The bookkeeping of a message that is sent; see `storage.sending.Sending`."""
+
+    async def adopt(self, message_id: str, generation: int) -> Adoption: ...
+    async def begin(self, message_id: str, generation: int, *, as_of: datetime, late: Command) -> Beginning: ...
+    async def survey(self, message_id: str, generation: int, *, as_of: datetime, most: int) -> Survey: ...
+    async def close_gate(
+        self, message_id: str, generation: int, command: Command, number: int
+    ) -> MessageStatus | None: ...
+    async def confirm_stop(
+        self, message_id: str, generation: int, command: Command, number: int
+    ) -> MessageStatus | None: ...
+    async def resume(
+        self, message_id: str, generation: int, command: Command, number: int, *, as_of: datetime
+    ) -> ResumeOutcome: ...
+    async def finish(self, message_id: str, generation: int) -> MessageStatus | None: ...
+    async def answer(
+        self, message_id: str, generation: int, command: Command, outcome: ReceiptOutcome, explanation: str | None
+    ) -> MessageStatus | None: ...
+
+
+class MessageSource(Protocol):
+    """Where a lane gets the compiled message; compiled once a worker and generation."""
+
+    async def compiled(self, message_id: str, generation: int) -> CompiledMessage: ...

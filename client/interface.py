@@ -14,9 +14,14 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from models.commands import HistoryEntry, Receipt
+from models.contact import Contact, ImportResult, ListSummary
+
 from models.message import Counts, Message, MessageContent, MessageStatus
 from models.recipient import Recipient, RecipientStatus
 from models.schedule import Schedule
+
+#: How long a pause, resume or cancel waits for its receipt.
+DEFAULT_WAIT = timedelta(seconds=10)
 
 
 class AskedBy(BaseModel):
@@ -37,43 +42,6 @@ class CommandResult(BaseModel):
 
     message: Message
     receipt: Receipt | None
-
-
-class RejectedLine(BaseModel):
-    """One line of a CSV that was not imported. `line` counts from 1 and includes the header."""
-
-    model_config = ConfigDict(frozen=True)
-
-    line: int
-    reason: str
-
-
-class ImportResult(BaseModel):
-    """What an import did. `rejected` holds every rejected line, in order."""
-
-    model_config = ConfigDict(frozen=True)
-
-    created: int
-    updated: int
-    rejected: list[RejectedLine]
-
-
-class Contact(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    id: int
-    address: str
-    time_zone: str | None
-    attributes: dict[str, str]
-    lists: list[str] = []
-    suppressed: str | None = Field(None, description="The reason, if the address is suppressed.")
-
-
-class ListSummary(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    name: str
-    contacts: int
 
 
 class AudiencePreview(BaseModel):
@@ -160,9 +128,9 @@ class UseCases(Protocol):
     async def plan(self, message_id: str, schedule: Schedule) -> AudiencePreview:
         """What `send` would refuse is refused; nothing is stored."""
 
-    async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = ...) -> CommandResult: ...
-    async def resume(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = ...) -> CommandResult: ...
-    async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = ...) -> CommandResult: ...
+    async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
+    async def resume(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
+    async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult: ...
     async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message: ...
     async def resume_preview(self, message_id: str) -> ResumePreview: ...

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 import itertools
 import shutil
+import sys
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import asyncpg
 import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
 
 from client.local.postgres import PostgresCluster, free_port, temporary_directory
+from client.temporal import ensure_search_attributes
 from storage.database import Pool, migrate, open_pool
+from tests.harness import Harness
+from tests.smtp_log_server import SmtpLogServer, smtp_server
+
+__all__ = ["smtp_server"]
 
 _numbers = itertools.count(1)
 
@@ -56,3 +66,32 @@ async def database_url(postgres: PostgresCluster, template_database: str) -> Asy
 async def pool(database_url: str) -> AsyncIterator[Pool]:
     async with open_pool(database_url, most=20) as opened:
         yield opened
+
+
+@pytest.fixture(scope="session")
+async def temporal() -> AsyncIterator[Client]:
+    """A Temporal server with stops pushed to workers, as `sendgate up` runs it."""
+    environment = await WorkflowEnvironment.start_local(
+        data_converter=pydantic_data_converter,
+        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+        dev_server_log_level="error",
+        dev_server_extra_args=[
+            *("--dynamic-config-value", "frontend.WorkerCommandsEnabled=true"),
+            *("--dynamic-config-value", "system.enableCancelActivityWorkerCommand=true"),
+        ],
+    )
+    async with environment:
+        await ensure_search_attributes(environment.client)
+        yield environment.client
+
+
+@pytest.fixture
+async def harness(
+    pool: Pool, database_url: str, temporal: Client, smtp_server: SmtpLogServer
+) -> AsyncIterator[Harness]:
+    """A whole Sendgate; no worker yet. Workflows left over are terminated: the task queues are everybody's."""
+    made = Harness(pool, database_url, temporal, smtp_server)
+    yield made
+    for row in await pool.fetch("select id, generation from messages where generation > 0"):
+        for generation in range(1, row["generation"] + 1):
+            await made.workflows.terminate(row["id"], generation, "the test is over")

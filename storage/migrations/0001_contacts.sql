@@ -34,10 +34,17 @@ create table suppressions (
     created_at  timestamptz not null default clock_timestamp()
 );
 
--- The ordering operators of an audience's conditions: a value that does not parse is null, and null never matches.
+-- What the conditions of an audience compare: a value that does not read as one is null, and null never matches.
+-- The patterns come first because the casts take much more: nan, infinity, 0x1f, 1_000, "today", dates BC. They let
+-- through only what the casts can take; [0-9] because \d may match the digits of any script.
 create function number_or_null(value text) returns numeric language sql immutable parallel safe as
-$$ select case when pg_input_is_valid(trim(value), 'numeric') then trim(value)::numeric end $$;
+$$ select case when trim(value) ~ '^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,3})?$'
+               then trim(value)::numeric end $$;
 
+-- An ISO 8601 date or date-time (models.audience has the same pattern); UTC unless it says otherwise, whatever the
+-- zone of the session.
 create function instant_or_null(value text) returns timestamptz language sql stable parallel safe as
-$$ select case when value ~ '^\s*\d{4}-\d{2}-\d{2}' and pg_input_is_valid(value, 'timestamptz')
-               then value::timestamptz end $$;
+$$ select case when trim(value) !~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}([T ]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?(Z|[+-](0[0-9]|1[0-5]):?[0-5][0-9])?)?$'
+                 or not pg_input_is_valid(trim(value), 'timestamptz') then null
+               when trim(value) ~ '[T ].*[Z+-]' then trim(value)::timestamptz
+               else trim(value)::timestamp at time zone 'UTC' end $$;

@@ -1,0 +1,36 @@
+"""Adopt, begin and resume: where a message's audience becomes its recipients."""
+
+from __future__ import annotations
+
+from temporalio import activity
+
+from activities.ports import SendingPort
+from activities.requests import BeginRequest, MessageRef, ResumeRequest
+from models.ledger import Adoption, Beginning, ResumeOutcome
+
+
+class AudienceActivities:
+    """Safe to repeat: each is one transaction that first looks whether it has been done."""
+
+    def __init__(self, sending: SendingPort, *, lanes: int, window: int) -> None:
+        self._sending = sending
+        self._lanes = lanes
+        self._window = window
+
+    @activity.defn
+    async def adopt(self, request: MessageRef) -> Adoption:
+        """Note that this generation's workflow is there, store the plan, and hand over the worker's settings."""
+        adoption = await self._sending.adopt(request.message_id, request.generation)
+        return adoption.model_copy(update={"lanes": self._lanes, "window": self._window})
+
+    @activity.defn
+    async def begin(self, request: BeginRequest) -> Beginning:
+        """Turn the audience into recipients and open the gate, unless it is held, over or begun already."""
+        return await self._sending.begin(request.message_id, request.generation, as_of=request.as_of, late=request.late)
+
+    @activity.defn
+    async def resume(self, request: ResumeRequest) -> ResumeOutcome:
+        """Read the audience again and open the gate, unless a stop came after it."""
+        return await self._sending.resume(
+            request.message_id, request.generation, request.command, request.number, as_of=request.as_of
+        )

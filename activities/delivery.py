@@ -1,0 +1,282 @@
+"""A lane: claim a window, hand its emails over, settle; again, until nothing is due or somebody stops it.
+
+The ledger's rules, which this file exists to keep:
+the row is claimed before a conversation begins and settled after it; no conversation begins, and no body is written,
+when the claim may be lost; a settle is repeated until it succeeds, and nothing is claimed before it has.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TypeVar
+from uuid import UUID, uuid4
+
+from temporalio import activity
+
+from activities.lease import Lease, lease_clock
+from activities.ports import CompiledMessage, LanePort, MessageSource, RenderingFailed, Transport
+from activities.requests import LaneRequest
+from models.ledger import LaneEnd, LaneReport
+from models.recipient import ClaimedRecipient, Outcome, Verdict
+from models.retry import MOST_TRIES, wait_before_next_try
+
+T = TypeVar("T")
+
+#: How often a lane says that it lives, and so how late it may hear of a cancellation where the server cannot push it.
+HEARTBEAT_EVERY = timedelta(seconds=0.5)
+_REPEAT_AFTER_SECONDS = 0.2
+_REPEAT_SLOWEST_SECONDS = 5.0
+
+
+class DeliveryActivities:
+    """The lanes of a worker. They share its transport, and so its connections."""
+
+    def __init__(self, ledger: LanePort, transport: Transport, messages: MessageSource, *, lease: timedelta) -> None:
+        self._ledger = ledger
+        self._transport = transport
+        self._messages = messages
+        self._lease = lease
+
+    @activity.defn
+    async def deliver(self, request: LaneRequest) -> LaneReport:
+        """Run one lane for one slice and return why it ended and what it did.
+
+        Canceled, or told that the worker shuts down, it starts no conversation more, finishes those that run, gives
+        back the rest and returns its partial report as a normal result. Killed, it leaves claimed rows, at most one
+        window, which are in doubt once their lease is over; its next attempt claims other rows meanwhile.
+        """
+        message = await self._messages.compiled(request.message_id, request.generation)
+        lane = Lane(request, message, self._ledger, self._transport, lease=self._lease)
+        running = asyncio.create_task(lane.run())
+        with _heartbeats(lane), _stopped_by_shutdown(lane):
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                lane.stop()
+                report = await running
+                details = activity.cancellation_details()
+                if details is not None and (details.cancel_requested or details.worker_shutdown):
+                    return report
+                raise  # timed out, or unknown to the server: nobody takes a result
+
+
+class Lane:
+    """One lane at work."""
+
+    def __init__(
+        self,
+        request: LaneRequest,
+        message: CompiledMessage,
+        ledger: LanePort,
+        transport: Transport,
+        *,
+        lease: timedelta,
+    ) -> None:
+        self._request = request
+        self._message = message
+        self._ledger = ledger
+        self._transport = transport
+        self._lease_length = lease
+        self._stopping = False
+        self._began = time.monotonic()
+        self._settled: Counter[str] = Counter()
+        self._given_back = 0
+        self._last_reply: str | None = None
+
+    def stop(self) -> None:
+        """Start nothing more; finish what runs."""
+        self._stopping = True
+
+    def report(self, end: LaneEnd) -> LaneReport:
+        return LaneReport(
+            end=end, settled=dict(self._settled), given_back=self._given_back, last_reply=self._last_reply
+        )
+
+    async def run(self) -> LaneReport:
+        """Take windows until there is a reason to end."""
+        until = self._began + self._request.slice_length.total_seconds()
+        while True:
+            if self._stopping:
+                return self.report(LaneEnd.STOPPED)
+            if time.monotonic() >= until:
+                return self.report(LaneEnd.SLICE_OVER)
+            end = await self._take_window()
+            if end is not None:
+                return self.report(end)
+
+    async def _take_window(self) -> LaneEnd | None:
+        """Claim, hand over and settle one window; return a reason to end the lane, if there is one."""
+        token = uuid4()
+        lease = Lease(self._lease_length)  # counted from before the claim was asked for
+        try:
+            claimed = await self._ledger.claim(
+                self._request.message_id,
+                self._request.generation,
+                self._request.lane,
+                as_of=self._now(),
+                most=self._request.window,
+                token=token,
+                lease=self._lease_length,
+            )
+        except BaseException:
+            # The claim may have been made and its answer lost: undo it, so that nobody is in doubt.
+            await asyncio.shield(self._until_it_succeeds(lambda: self._give_back(token, None), lease))
+            raise
+        if isinstance(claimed, LaneEnd):
+            return claimed
+        if not claimed:
+            return None  # all of them suppressed: there may be others behind
+        outcomes = await self._hand_over(claimed, token, lease)
+        await self._settle(token, claimed, outcomes)
+        if not self._stopping and any(_is_back_off(outcome) for outcome in outcomes):
+            return LaneEnd.NO_SERVER
+        return None
+
+    async def _hand_over(self, claimed: list[ClaimedRecipient], token: UUID, lease: Lease) -> list[Outcome]:
+        """Hand a window over and return the outcome of each, in order. Never outlives the lease."""
+        permit = _Permit(self, lease)
+        conversations = [asyncio.create_task(self._converse(recipient, permit)) for recipient in claimed]
+        guard = asyncio.create_task(self._keep_lease(token, lease, conversations))
+        try:
+            # Each conversation returns an outcome even when it is aborted.
+            return await asyncio.gather(*conversations)
+        finally:
+            guard.cancel()
+
+    async def _converse(self, recipient: ClaimedRecipient, permit: _Permit) -> Outcome:
+        if not permit.may_start():
+            return Outcome(Verdict.NOT_HANDED_OVER)
+        try:
+            email = self._message.render(recipient)
+        except RenderingFailed as error:
+            return Outcome(Verdict.FAILED, reply=str(error))
+        return await self._transport.hand_over(email, permit)
+
+    async def _keep_lease(self, token: UUID, lease: Lease, conversations: list[asyncio.Task[Outcome]]) -> None:
+        """Renew the lease every third of it; abort the conversations when it can no longer be trusted."""
+        renew_after = lease.renew_every_seconds
+        while lease.is_usable():
+            await asyncio.sleep(min(renew_after, lease.usable_seconds()))
+            asked_at = lease_clock()
+            try:
+                async with asyncio.timeout(lease.usable_seconds()):
+                    if await self._ledger.renew(self._request.message_id, [token], self._lease_length):
+                        lease.renewed(asked_at=asked_at)
+                        renew_after = lease.renew_every_seconds
+                    else:
+                        lease.lose()
+            except Exception as error:  # noqa: BLE001  # whatever it is, try again for as long as the lease holds
+                activity.logger.warning("a lease was not renewed: %s", type(error).__name__)
+                renew_after = _REPEAT_AFTER_SECONDS
+        for conversation in conversations:
+            conversation.cancel()
+
+    async def _settle(self, token: UUID, claimed: list[ClaimedRecipient], outcomes: list[Outcome]) -> None:
+        """Write every outcome and give back who was not handed over, however long the database takes to answer."""
+        settled: list[tuple[int, Outcome, datetime | None]] = []
+        given_back: list[int] = []
+        for recipient, outcome in zip(claimed, outcomes, strict=True):
+            if outcome.verdict in (Verdict.NOT_HANDED_OVER, Verdict.NO_SERVER):
+                given_back.append(recipient.contact_id)
+                self._last_reply = outcome.reply or self._last_reply
+                continue
+            next_try_at = None
+            if outcome.verdict is Verdict.DEFERRED:
+                wait = wait_before_next_try(recipient.attempts)
+                if wait is None:
+                    outcome = _gave_up(outcome)
+                else:
+                    next_try_at = self._now() + wait
+            settled.append((recipient.contact_id, outcome, next_try_at))
+            self._settled[outcome.verdict.value] += 1
+        request = self._request
+        if settled:
+            await self._until_it_succeeds(lambda: self._ledger.settle(request.message_id, request.lane, token, settled))
+        if given_back:
+            self._given_back += await self._until_it_succeeds(lambda: self._give_back(token, given_back))
+
+    def _give_back(self, token: UUID, contact_ids: list[int] | None) -> Awaitable[int]:
+        return self._ledger.give_back(self._request.message_id, self._request.lane, token, contact_ids)
+
+    async def _until_it_succeeds(self, attempt: Callable[[], Awaitable[T]], lease: Lease | None = None) -> T:
+        """Repeat a write that must not be lost and is safe to repeat; no longer than `lease`, if one is given."""
+        wait = _REPEAT_AFTER_SECONDS
+        while True:
+            try:
+                return await attempt()
+            except Exception as error:
+                if lease is not None and not lease.is_usable():
+                    raise
+                activity.logger.warning("writing to the ledger is repeated: %s", type(error).__name__)
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, _REPEAT_SLOWEST_SECONDS)
+
+    def _now(self) -> datetime:
+        """The workflow's clock: its `as_of`, and the time that has run since."""
+        return self._request.as_of + timedelta(seconds=time.monotonic() - self._began)
+
+
+class _Permit:
+    """See `activities.ports.Permit`."""
+
+    def __init__(self, lane: Lane, lease: Lease) -> None:
+        self._lane = lane
+        self._lease = lease
+
+    def may_start(self) -> bool:
+        return not self._lane._stopping and self._lease.is_usable()
+
+    def may_write_body(self) -> bool:
+        # A conversation that runs is finished when the lane stops: stopping it would only make more work.
+        return self._lease.is_usable()
+
+
+def _is_back_off(outcome: Outcome) -> bool:
+    """Whether the next hop did not let a conversation be held: going on at once would only hammer it."""
+    return outcome.verdict in (Verdict.NO_SERVER, Verdict.NOT_HANDED_OVER)
+
+
+def _gave_up(outcome: Outcome) -> Outcome:
+    return Outcome(
+        Verdict.FAILED,
+        outcome.handed_over_at,
+        outcome.smtp_code,
+        outcome.enhanced_code,
+        f"gave up after {MOST_TRIES} tries: {outcome.reply or 'no reply'}"[:500],
+    )
+
+
+@contextmanager
+def _heartbeats(lane: Lane) -> Iterator[None]:
+    """Tell Temporal that the lane lives, with what it has settled so far (for the Temporal UI)."""
+
+    async def beat() -> None:
+        while True:
+            activity.heartbeat(lane.report(LaneEnd.SLICE_OVER).settled)
+            await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
+
+    task = asyncio.create_task(beat())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+@contextmanager
+def _stopped_by_shutdown(lane: Lane) -> Iterator[None]:
+    """Drain the lane as soon as the worker is told to stop: others take over within seconds."""
+
+    async def wait() -> None:
+        await activity.wait_for_worker_shutdown()
+        lane.stop()
+
+    task = asyncio.create_task(wait())
+    try:
+        yield
+    finally:
+        task.cancel()

@@ -1,0 +1,50 @@
+"""Stopping: close the gate, confirm that nothing is in flight, and answer commands."""
+
+from __future__ import annotations
+
+import asyncio
+
+from temporalio import activity
+
+from activities.ports import SendingPort
+from activities.requests import AnswerRequest, CommandRequest
+from models.message import MessageStatus
+
+_FIRST_LOOK_SECONDS = 0.005
+_SLOWEST_LOOK_SECONDS = 0.25
+
+
+class GateActivities:
+    """Safe to repeat: the gate keeps the highest number, and a command is answered once."""
+
+    def __init__(self, sending: SendingPort) -> None:
+        self._sending = sending
+
+    @activity.defn
+    async def close_gate(self, request: CommandRequest) -> MessageStatus | None:
+        """Close the gate: when this returns, no lane can claim any more. None: the generation is over."""
+        return await self._sending.close_gate(request.message_id, request.generation, request.command, request.number)
+
+    @activity.defn
+    async def confirm_stop(self, request: CommandRequest) -> MessageStatus:
+        """Wait until nothing is in flight, then write status and receipt in one transaction; return the status.
+
+        What a dead worker holds is in flight until its lease is over.
+        """
+        look_again_after = _FIRST_LOOK_SECONDS
+        while True:
+            status = await self._sending.confirm_stop(
+                request.message_id, request.generation, request.command, request.number
+            )
+            if status is not None:
+                return status
+            activity.heartbeat()
+            await asyncio.sleep(look_again_after)
+            look_again_after = min(look_again_after * 1.5, _SLOWEST_LOOK_SECONDS)
+
+    @activity.defn
+    async def answer(self, request: AnswerRequest) -> MessageStatus | None:
+        """Write the receipt of a command that changes nothing; return the status it was judged in."""
+        return await self._sending.answer(
+            request.message_id, request.generation, request.command, request.outcome, request.explanation
+        )

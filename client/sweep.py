@@ -1,0 +1,110 @@
+"""The sweep: every few seconds one worker looks after what a crash or a hand in the Temporal UI left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+
+from client.temporal import Workflows
+from models.commands import Command, Verb
+from models.errors import SendgateError
+from models.message import MessageStatus
+from storage import commands, ledger, messages, orphans, sending
+from storage.database import Pool
+from storage.sending import Sending
+
+logger = logging.getLogger(__name__)
+
+EVERY = timedelta(seconds=5)
+#: A start or signal that is not answered this long after it was asked for is taken for lost.
+LOST_AFTER = timedelta(seconds=10)
+_LOOK_BACK = timedelta(days=1)
+_LISTING_LAG = timedelta(minutes=1)
+_LOCK = 7_364_002
+
+
+class Sweep:
+    """Repeat what was lost. Each step may run twice, in two workers even: all of it is conditional in the database."""
+
+    def __init__(self, pool: Pool, workflows: Workflows, *, lost_after: timedelta = LOST_AFTER) -> None:
+        self._pool = pool
+        self._workflows = workflows
+        self._lost_after = lost_after
+        self._sending = Sending(pool, max_late=timedelta.max)
+        self._looked_at_closed = datetime.now(UTC) - _LOOK_BACK
+
+    async def run(self, every: timedelta = EVERY) -> None:
+        """Sweep for ever, in one worker at a time: whoever holds the advisory lock."""
+        while True:
+            try:
+                async with self._pool.acquire() as connection:
+                    if await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
+                        try:
+                            await self.once()
+                        finally:
+                            await connection.execute("select pg_advisory_unlock($1)", _LOCK)
+            except (SendgateError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+                logger.warning("the sweep is repeated in %s s: %s", EVERY.total_seconds(), error)
+            await asyncio.sleep(every.total_seconds())
+
+    async def once(self) -> None:
+        """Do every step once."""
+        await ledger.lapse_leases(self._pool, None)
+        await self._start_what_is_not_adopted()
+        await self._repeat_terminates()
+        await self._look_after_closed_workflows()
+        await self._repeat_commands()
+
+    async def _start_what_is_not_adopted(self) -> None:
+        for start in await sending.not_adopted(self._pool, self._lost_after):
+            await self._workflows.start(start.message_id, start.generation, start.name)
+
+    async def _repeat_terminates(self) -> None:
+        for message_id, generation in await sending.to_terminate(self._pool):
+            await self._workflows.terminate(message_id, generation, "unscheduled")
+            await messages.forget_terminate(self._pool, message_id, generation)
+
+    async def _look_after_closed_workflows(self) -> None:
+        """A workflow closed by hand: back to draft if nothing has begun, else paused, under the next generation."""
+        began_to_look = datetime.now(UTC)
+        settled = True
+        async for message_id, generation in self._workflows.closed_by_hand_since(self._looked_at_closed):
+            status = await orphans.status_of(self._pool, message_id, generation)
+            if status is None or await self._workflows.is_running(message_id, generation):
+                continue
+            settled = await self._look_after(message_id, generation, status) and settled
+        if settled:
+            self._looked_at_closed = began_to_look - _LISTING_LAG
+
+    async def _look_after(self, message_id: str, generation: int, status: MessageStatus) -> bool:
+        reason = "its workflow was closed in Temporal"
+        if status is MessageStatus.SCHEDULED:
+            await orphans.back_to_draft(self._pool, message_id, generation, _system(Verb.UNSCHEDULE, reason))
+            return True
+        taken = await orphans.take_over(self._pool, message_id, generation, _system(Verb.PAUSE, reason))
+        if taken is None:
+            return False
+        await self._workflows.start(message_id, taken[0], taken[1], MessageStatus.PAUSED)
+        return True
+
+    async def _repeat_commands(self) -> None:
+        """A stop must not be lost between the row that asks for it and its signal."""
+        for message_id, command in await commands.unanswered(self._pool, self._lost_after):
+            if not await self._sending.answer_unheard(message_id, command):
+                generation = (await messages.get(self._pool, message_id)).generation
+                await self._workflows.signal(message_id, generation, command)
+
+
+def _system(verb: Verb, reason: str) -> Command:
+    return Command(
+        command_id=secrets.token_urlsafe(12),
+        verb=verb,
+        actor="system",
+        reason=reason,
+        source="system",
+        requested_at=datetime.now(UTC),
+    )

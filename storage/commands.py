@@ -1,0 +1,122 @@
+"""Commands and receipts: what was asked, and the one answer each got. Both tables are append-only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
+from models.message import MessageStatus
+from storage.database import Connection, Pool
+from storage.named_sql import load
+
+_sql = load("commands")
+
+
+async def ask(
+    connection: Connection | Pool,
+    message_id: str,
+    generation: int,
+    command: Command,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Record a command as asked; asking again with the same id changes nothing."""
+    await _sql.ask(
+        connection,
+        command_id=command.command_id,
+        message_id=message_id,
+        generation=generation,
+        verb=command.verb.value,
+        actor=command.actor,
+        reason=command.reason,
+        source=command.source,
+        requested_at=command.requested_at,
+        details=dict(details or {}),
+    )
+
+
+async def answer(
+    connection: Connection | Pool,
+    command_id: str,
+    message_id: str,
+    outcome: ReceiptOutcome,
+    *,
+    before: MessageStatus,
+    after: MessageStatus,
+    effective_at: datetime | None = None,
+    explanation: str | None = None,
+) -> None:
+    """Answer a command unless it has been answered."""
+    await _sql.answer(
+        connection,
+        command_id=command_id,
+        message_id=message_id,
+        outcome=outcome.value,
+        effective_at=effective_at,
+        status_before=before.value,
+        status_after=after.value,
+        explanation=explanation,
+    )
+
+
+async def answer_again(connection: Connection | Pool, command_id: str, original_id: str) -> None:
+    """Answer a command that was fulfilled already with the receipt of the one that did it."""
+    await _sql.answer_again(connection, command_id=command_id, original_id=original_id)
+
+
+async def receipt(connection: Connection | Pool, command_id: str) -> Receipt | None:
+    """Return the answer to a command, None while there is none."""
+    row = await _sql.receipt(connection, command_id=command_id)
+    return _receipt(row) if row else None
+
+
+async def latest_receipt(connection: Connection | Pool, message_id: str) -> Receipt | None:
+    row = await _sql.latest_receipt(connection, message_id=message_id)
+    return _receipt(row) if row else None
+
+
+async def last_effective(connection: Connection | Pool, message_id: str) -> tuple[str, Verb] | None:
+    """Return id and verb of the last command that took effect on a message."""
+    row = await _sql.last_effective(connection, message_id=message_id)
+    return (row["command_id"], Verb(row["verb"])) if row else None
+
+
+async def history(connection: Connection | Pool, message_id: str) -> list[HistoryEntry]:
+    """Return every command of a message in the order asked."""
+    return [
+        HistoryEntry(
+            command_id=row["command_id"],
+            command=Verb(row["command"]),
+            actor=row["actor"],
+            reason=row["reason"],
+            source=row["source"],
+            requested_at=row["requested_at"],
+            generation=row["generation"],
+            details=row["details"],
+            receipt=_receipt(row) if row["outcome"] else None,
+        )
+        async for row in _sql.history(connection, message_id=message_id)
+    ]
+
+
+async def unanswered(connection: Connection | Pool, older_than: timedelta) -> list[tuple[str, Command]]:
+    """Return (message id, command) of commands to workflows that nobody has answered for a while."""
+    return [
+        (
+            row["message_id"],
+            Command(
+                command_id=row["command_id"],
+                verb=Verb(row["verb"]),
+                actor=row["actor"],
+                reason=row["reason"],
+                source=row["source"],
+                requested_at=row["requested_at"],
+            ),
+        )
+        async for row in _sql.unanswered(connection, older_than=older_than)
+    ]
+
+
+def _receipt(row: Mapping[str, Any]) -> Receipt:
+    return Receipt(**{name: row[name] for name in Receipt.model_fields})

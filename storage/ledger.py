@@ -1,0 +1,140 @@
+"""The ledger as lanes use it: claim before the hand-over, settle or give back after it.
+
+Every call is one statement and so one transaction. Repeating any of them is safe: a claim under the same token takes
+other rows, and settle and give-back match the token and the status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from models.ledger import LaneEnd
+from models.recipient import ClaimedRecipient, Outcome, Recipient, RecipientStatus, Verdict
+from storage.database import Connection, Pool
+from storage.named_sql import load
+
+_sql = load("ledger")
+
+_STATUS_OF: Mapping[Verdict, RecipientStatus] = {
+    Verdict.SENT: RecipientStatus.SENT,
+    Verdict.DEFERRED: RecipientStatus.DEFERRED,
+    Verdict.BOUNCED: RecipientStatus.BOUNCED,
+    Verdict.FAILED: RecipientStatus.FAILED,
+    Verdict.IN_DOUBT: RecipientStatus.IN_DOUBT,
+}
+#: Claimed nobody because all that were looked at are suppressed or deleted: claim again.
+NONE_MAILABLE = "none_mailable"
+
+
+class Ledger:
+    """The rows of all messages, over a pool."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(
+        self,
+        message_id: str,
+        generation: int,
+        lane: str,
+        *,
+        as_of: datetime,
+        most: int,
+        token: UUID,
+        lease: timedelta,
+    ) -> list[ClaimedRecipient] | LaneEnd:
+        """Claim up to `most` recipients due at `as_of`, oldest first; why not, when the lane should end.
+
+        An empty list means that all who were looked at are suppressed or deleted: claim again. Once it returns the
+        claim is durable. After an error (a lost answer) give back by `token`: then nothing is in doubt.
+        """
+        rows = [
+            row
+            async for row in _sql.claim(
+                self._pool,
+                message_id=message_id,
+                generation=generation,
+                lane=lane,
+                as_of=as_of,
+                most=most,
+                token=token,
+                lease=lease,
+            )
+        ]
+        if len(rows) == 1 and rows[0]["verdict"] not in ("claimed", NONE_MAILABLE):
+            return LaneEnd(rows[0]["verdict"])
+        return [
+            ClaimedRecipient(row["contact_id"], row["address"], row["attempts"], row["time_zone"], row["attributes"])
+            for row in rows
+            if row["verdict"] == "claimed"
+        ]
+
+    async def settle(
+        self,
+        message_id: str,
+        lane: str,
+        token: UUID,
+        outcomes: Sequence[tuple[int, Outcome, datetime | None]],
+    ) -> int:
+        """Write outcomes as (contact id, outcome, next try of a deferred one); return how many rows took them.
+
+        Fewer than given means that the token no longer holds those rows.
+        """
+        settled: int = await _sql.settle(
+            self._pool,
+            message_id=message_id,
+            lane=lane,
+            token=token,
+            contact_ids=[contact_id for contact_id, _, _ in outcomes],
+            statuses=[_STATUS_OF[outcome.verdict].value for _, outcome, _ in outcomes],
+            handed_over_at=[outcome.handed_over_at for _, outcome, _ in outcomes],
+            smtp_codes=[outcome.smtp_code for _, outcome, _ in outcomes],
+            enhanced_codes=[outcome.enhanced_code for _, outcome, _ in outcomes],
+            replies=[outcome.reply for _, outcome, _ in outcomes],
+            next_try_at=[next_try_at for _, _, next_try_at in outcomes],
+        )
+        return settled
+
+    async def give_back(self, message_id: str, lane: str, token: UUID, contact_ids: Sequence[int] | None) -> int:
+        """Undo the claim of these contacts, or of all that the token holds (None); return how many."""
+        given: int = await _sql.give_back(
+            self._pool,
+            message_id=message_id,
+            lane=lane,
+            token=token,
+            contact_ids=None if contact_ids is None else list(contact_ids),
+        )
+        return given
+
+    async def renew(self, message_id: str, tokens: Sequence[UUID], lease: timedelta) -> int:
+        """Lengthen the lease of the rows still claimed under `tokens`; return how many there are."""
+        renewed: int = await _sql.renew(self._pool, message_id=message_id, tokens=list(tokens), lease=lease)
+        return renewed
+
+
+async def lapse_leases(connection: Connection | Pool, message_id: str | None) -> int:
+    """Put in doubt what silent lanes hold, of one message or of all; return how many."""
+    lapsed: int = await _sql.lapse(connection, message_id=message_id)
+    return lapsed
+
+
+async def pace(connection: Connection | Pool, message_id: str, window: timedelta) -> float | None:
+    """Return emails a second over the last `window`, None when none left."""
+    row = await _sql.pace(connection, message_id=message_id, window=window)
+    if not row["settled"]:
+        return None
+    seconds: float = max((row["now"] - row["first"]).total_seconds(), 1.0)
+    return int(row["settled"]) / seconds
+
+
+async def recipients(
+    connection: Connection, message_id: str, statuses: Sequence[RecipientStatus]
+) -> AsyncIterator[Recipient]:
+    """Stream the recipients of a message in the order of the send."""
+    arguments: dict[str, Any] = {"message_id": message_id, "statuses": [s.value for s in statuses] or None}
+    async with connection.transaction(readonly=True), _sql.recipients_cursor(connection, **arguments) as cursor:
+        async for row in cursor:
+            yield Recipient(**dict(row))

@@ -1,0 +1,143 @@
+"""Messages: what is written, read and scheduled. What moves while sending is in `storage.sending`."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from models.audience import Audience
+from models.errors import NotFound
+from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
+from models.schedule import Schedule
+from storage import commands
+from storage.database import Connection, Pool
+from storage.named_sql import load
+
+_sql = load("messages")
+#: No vowels, so that ids never read as words; 12 of 28 letters and digits are 57 bits.
+_ID_ALPHABET = "23456789bcdfghjkmnpqrstvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageTimes:
+    """The instants of a message, None until they are."""
+
+    accepted_at: datetime | None
+    began_at: datetime | None
+    finished_at: datetime | None
+
+
+def new_id() -> str:
+    return "".join(secrets.choice(_ID_ALPHABET) for _ in range(12))
+
+
+async def insert(connection: Connection | Pool, content: MessageContent, *, copied_from: str | None = None) -> str:
+    """Store a draft and return its id."""
+    message_id = new_id()
+    await _sql.insert(connection, id=message_id, copied_from=copied_from, **_columns(content))
+    return message_id
+
+
+async def replace_content(connection: Connection | Pool, message_id: str, content: MessageContent) -> bool:
+    """Store new content if the message is a draft; return whether it was one."""
+    return await _sql.replace_content(connection, id=message_id, **_columns(content)) is not None
+
+
+async def delete(connection: Connection | Pool, message_id: str) -> bool:
+    """Delete a draft; return whether it was one."""
+    return await _sql.delete(connection, id=message_id) is not None
+
+
+async def get(connection: Connection | Pool, message_id: str) -> Message:
+    """Return a message as every door shows it. Raises NotFound."""
+    row = await _sql.get(connection, id=message_id)
+    if row is None:
+        raise NotFound(f"There is no message {message_id}.", id=message_id)
+    message = _message(row)
+    return message.model_copy(update={"receipt": await commands.latest_receipt(connection, message_id)})
+
+
+async def times(connection: Connection | Pool, message_id: str) -> MessageTimes:
+    """Return when the message was accepted, begun and finished."""
+    row = await _sql.times(connection, id=message_id)
+    return MessageTimes(row["accepted_at"], row["began_at"], row["finished_at"])
+
+
+async def page(
+    connection: Connection | Pool, *, statuses: Sequence[MessageStatus], limit: int, after: str | None
+) -> list[Message]:
+    """Return messages, newest first, without bodies and receipts."""
+    rows = _sql.page(connection, statuses=[s.value for s in statuses] or None, after=after, most=limit)
+    return [_message(row) async for row in rows]
+
+
+async def containing(connection: Connection | Pool, needle: str, statuses: Sequence[MessageStatus]) -> list[str]:
+    """Return the ids of messages in one of `statuses` whose body or subject contains `needle`, oldest first."""
+    rows = _sql.containing(connection, needle=needle, statuses=[s.value for s in statuses])
+    return [row["id"] async for row in rows]
+
+
+async def schedule(connection: Connection, message_id: str, schedule: Schedule) -> tuple[int, datetime] | None:
+    """Move a draft to scheduled; return its new generation and the instant of acceptance, None if it is no draft."""
+    row = await _sql.schedule(connection, id=message_id, schedule=schedule.model_dump(mode="json"), at=schedule.at)
+    return (row["generation"], row["accepted_at"]) if row else None
+
+
+async def unschedule(connection: Connection, message_id: str, generation: int) -> datetime | None:
+    """Make a scheduled message of this generation a draft again, and note that its workflow is to be terminated.
+
+    Returns the instant; None when it was not scheduled (any more): the send has begun.
+    """
+    row = await _sql.unschedule(connection, id=message_id, generation=generation)
+    return row["updated_at"] if row else None
+
+
+async def forget_terminate(connection: Connection | Pool, message_id: str, generation: int) -> None:
+    """Clear the note of `unschedule` once the workflow is known to be gone."""
+    await _sql.forget_terminate(connection, id=message_id, generation=generation)
+
+
+async def unfinished_exclusion(connection: Connection | Pool, audience: Audience) -> Mapping[str, Any] | None:
+    """Return id, name and status of an excluded message that is not over, if there is one."""
+    row: Mapping[str, Any] | None = await _sql.unfinished_exclusion(
+        connection, ids=list(audience.exclude_recipients_of)
+    )
+    return row
+
+
+async def missing(connection: Connection | Pool, message_ids: Sequence[str]) -> list[str]:
+    """Return which of these ids are no messages."""
+    return [row["wanted"] async for row in _sql.missing(connection, ids=list(message_ids))]
+
+
+def _columns(content: MessageContent) -> dict[str, Any]:
+    columns = {name: getattr(content, name) for name in MessageContent.model_fields}
+    columns["audience"] = content.audience.model_dump(mode="json")
+    return columns
+
+
+def _message(row: Mapping[str, Any]) -> Message:
+    status = MessageStatus(row["status"])
+    counts = Counts(**row["counts"])
+    return Message(
+        **{name: row[name] for name in MessageContent.model_fields if name != "audience"},
+        audience=Audience.model_validate(row["audience"]),
+        id=row["id"],
+        status=status,
+        schedule=Schedule.model_validate(row["schedule"])
+        if row["schedule"] and status != MessageStatus.DRAFT
+        else None,
+        generation=row["generation"],
+        workflow_id=workflow_id(row["id"], row["generation"]) if status != MessageStatus.DRAFT else None,
+        counts=counts,
+        pending_command=row["unanswered"] if status.has_workflow else None,
+        in_flight=counts.claimed,
+        held=row["hold"] and status in (MessageStatus.SCHEDULED, MessageStatus.SENDING),
+        next_slot_at=row["next_slot_at"] if status == MessageStatus.SCHEDULED else None,
+        copied_from=row["copied_from"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )

@@ -1,0 +1,221 @@
+-- The gate, the claim, and everything else that moves a ledger row while a message is sending.
+
+-- The counts of a message as one object: every status, and `total`.
+create function counts_of(p_message_id text) returns jsonb language sql stable as
+$$
+    select jsonb_object_agg(status, number) || jsonb_build_object('total', sum(number))
+      from (select every.status, coalesce(sum(kept.number), 0) as number
+              from unnest(enum_range(null::recipient_status)) as every (status)
+              left join recipient_counts kept on kept.message_id = p_message_id and kept.status = every.status
+             group by every.status) as summed
+$$;
+
+-- Claim up to p_limit recipients that are due, oldest first, under a token that the lane chose.
+--
+-- The shared locks are taken first, and only then, in a statement of its own and so with a fresh snapshot, is the gate
+-- looked at: closing takes the exclusive lock, so it waits for claims under way and every later claim sees it closed.
+-- Suppression and deletion of a contact are read here, at every claim.
+--
+-- One row per claimed recipient, each with verdict 'claimed'; or one row that says why there is none:
+-- nothing_due, gate_closed, held, or none_mailable (due, but all suppressed or deleted: claim again).
+create function claim_window(
+    p_message_id text, p_generation int, p_lane text, p_as_of timestamptz, p_limit int, p_token uuid, p_lease interval
+) returns table (verdict text, contact_id bigint, address text, attempts smallint, time_zone text, attributes jsonb)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+    looked_at int;
+begin
+    perform set_config('sendgate.lane', p_lane, true);
+    perform pg_advisory_xact_lock_shared(hold_lock());
+    perform pg_advisory_xact_lock_shared(message_lock(p_message_id));
+
+    verdict := (select case when exists (select from hold) then 'held'
+                            when not exists (select from messages
+                                              where id = p_message_id and generation = p_generation
+                                                and status = 'sending' and gate_open) then 'gate_closed' end);
+    if verdict is not null then
+        return next;
+        return;
+    end if;
+
+    return query
+    with due as materialized (
+        select r.contact_id, r.address_key
+          from recipients r
+         where r.message_id = p_message_id and r.status in ('pending', 'deferred')
+           and coalesce(r.next_try_at, r.due_at) <= p_as_of
+         order by coalesce(r.next_try_at, r.due_at), r.position
+         limit p_limit
+           for update skip locked
+    ), fate as (
+        select due.contact_id, c.time_zone, c.attributes,
+               case when c.id is null then 'withdrawn'
+                    when s.id is not null then 'suppressed'
+                    else 'claimed' end::recipient_status as status,
+               case when c.id is null then 'contact deleted' else s.reason end as reason
+          from due
+          left join contacts c on c.id = due.contact_id
+          left join suppressions s on s.address_key = due.address_key
+    ), moved as (
+        update recipients r
+           set status = fate.status,
+               reason = case when fate.status = 'claimed' then null else fate.reason end,
+               settled_at = case when fate.status = 'claimed' then null else clock_timestamp() end,
+               claim_token = case when fate.status = 'claimed' then p_token end,
+               lease_until = case when fate.status = 'claimed' then clock_timestamp() + p_lease end,
+               attempts = r.attempts + case when fate.status = 'claimed' then 1 else 0 end
+          from fate
+         where r.message_id = p_message_id and r.contact_id = fate.contact_id
+        returning r.status, r.contact_id, r.address, r.attempts, fate.time_zone, fate.attributes
+    )
+    select case when moved.status = 'claimed' then 'claimed' else 'none_mailable' end,
+           moved.contact_id, moved.address, moved.attempts, moved.time_zone, moved.attributes
+      from moved;
+    get diagnostics looked_at = row_count;
+    if looked_at = 0 then
+        verdict := 'nothing_due';
+        return next;
+    end if;
+end $$;
+
+-- Write what became of claimed recipients; returns how many rows took it.
+--
+-- The token must match. A row whose lease had lapsed is `in_doubt` by then, and takes what its own lane saw after all:
+-- except that a late "not now" becomes `failed`, since nothing in doubt is ever sent again by itself.
+create function settle_window(
+    p_message_id text, p_lane text, p_token uuid, p_contact_ids bigint[], p_statuses text[],
+    p_handed_over_at timestamptz[], p_smtp_codes smallint[], p_enhanced_codes text[], p_replies text[],
+    p_next_try_at timestamptz[]
+) returns int language plpgsql as $$
+declare
+    settled int;
+begin
+    perform set_config('sendgate.lane', p_lane, true);
+    update recipients r
+       set status = case when r.status = 'in_doubt' and o.status = 'deferred' then 'failed' else o.status end::recipient_status,
+           handed_over_at = o.handed_over_at, settled_at = clock_timestamp(), smtp_code = o.smtp_code,
+           enhanced_code = o.enhanced_code, reply = o.reply, reason = null, lease_until = null,
+           next_try_at = case when r.status = 'claimed' then o.next_try_at end
+      from unnest(p_contact_ids, p_statuses, p_handed_over_at, p_smtp_codes, p_enhanced_codes, p_replies, p_next_try_at)
+           as o (contact_id, status, handed_over_at, smtp_code, enhanced_code, reply, next_try_at)
+     where r.message_id = p_message_id and r.contact_id = o.contact_id and r.claim_token = p_token
+       and (r.status = 'claimed' or r.status = 'in_doubt' and o.status <> 'in_doubt');
+    get diagnostics settled = row_count;
+    return settled;
+end $$;
+
+-- Undo a claim for those who were not handed over; all of the token's where no contacts are named.
+create function give_back(p_message_id text, p_lane text, p_token uuid, p_contact_ids bigint[]) returns int
+language plpgsql as $$
+declare
+    given int;
+begin
+    perform set_config('sendgate.lane', p_lane, true);
+    update recipients
+       set status = 'pending', claim_token = null, lease_until = null, attempts = attempts - 1
+     where message_id = p_message_id and claim_token = p_token and status = 'claimed'
+       and (p_contact_ids is null or contact_id = any (p_contact_ids));
+    get diagnostics given = row_count;
+    return given;
+end $$;
+
+-- Whoever held these rows is silent for a whole lease: whether their emails left is unknown, so they are in doubt.
+-- Nothing but this and a lane's own settle makes a row in doubt. Without a message: of all messages.
+create function lapse_leases(p_message_id text) returns int language plpgsql as $$
+declare
+    lapsed int;
+begin
+    update recipients r
+       set status = 'in_doubt', settled_at = clock_timestamp(), lease_until = null,
+           reason = 'the sender fell silent while the email may have been on its way'
+      from (select message_id, contact_id from recipients
+             where status = 'claimed' and lease_until < clock_timestamp()
+               and (p_message_id is null or message_id = p_message_id)
+             order by message_id, contact_id
+               for update skip locked) as silent
+     where r.message_id = silent.message_id and r.contact_id = silent.contact_id;
+    get diagnostics lapsed = row_count;
+    return lapsed;
+end $$;
+
+-- Answer a command: once, for ever.
+create function answer(
+    p_command_id text, p_message_id text, p_outcome text, p_effective_at timestamptz,
+    p_before message_status, p_after message_status, p_explanation text
+) returns void language sql as
+$$
+    insert into receipts (command_id, message_id, outcome, effective_at, status_before, status_after, counts, explanation)
+    values (p_command_id, p_message_id, p_outcome, p_effective_at, p_before, p_after, counts_of(p_message_id), p_explanation)
+        on conflict (command_id) do nothing
+$$;
+
+-- Close the gate for a stop. Waits for claims under way; when it returns no row is claimed any more.
+-- Returns the message's status, or null when this generation is over.
+create function close_gate(p_message_id text, p_generation int, p_number bigint, p_verb text) returns message_status
+language plpgsql as $$
+begin
+    perform pg_advisory_xact_lock(message_lock(p_message_id));
+    update messages set gate_open = false, gate_number = p_number, stopping = p_verb, updated_at = clock_timestamp()
+     where id = p_message_id and generation = p_generation and gate_number < p_number
+       and status in ('scheduled', 'sending', 'paused');
+    return (select status from messages where id = p_message_id and generation = p_generation);
+end $$;
+
+-- Confirm a stop once the message is quiet: the new status and the receipt in one transaction.
+--
+-- Returns 'in_flight' while rows are still claimed (ask again), else the status after it. The instant is read after
+-- quiet was seen with the gate closed and before the unsent are marked, which may take its time.
+create function confirm_stop(
+    p_message_id text, p_generation int, p_number bigint, p_command_id text, p_verb text
+) returns text language plpgsql as $$
+declare
+    message messages;
+    quiet_at timestamptz;
+    target message_status := case p_verb when 'pause' then 'paused' else 'canceled' end;
+    answered message_status;
+begin
+    select status_after into answered from receipts where command_id = p_command_id;
+    if found then
+        return answered;
+    end if;
+    perform lapse_leases(p_message_id);
+    select * into message from messages where id = p_message_id and generation = p_generation for update;
+    if not found then
+        return 'superseded';
+    end if;
+    if message.status in ('sent', 'canceled', 'draft') then -- overtaken, by the last email for one
+        perform answer(p_command_id, p_message_id, 'done', clock_timestamp(), 'sending', message.status, null);
+        return message.status;
+    end if;
+    if message.gate_open or message.gate_number > p_number then
+        perform answer(p_command_id, p_message_id, 'superseded', null, message.status, message.status,
+                       'A later command has been obeyed.');
+        return message.status;
+    end if;
+    if exists (select from recipients where message_id = p_message_id and status = 'claimed') then
+        return 'in_flight';
+    end if;
+    quiet_at := clock_timestamp();
+    if target = 'canceled' then
+        update recipients set status = 'canceled', settled_at = quiet_at
+         where message_id = p_message_id and status in ('pending', 'deferred');
+    end if;
+    update messages
+       set status = target, stopping = null, updated_at = quiet_at,
+           finished_at = case when target = 'canceled' then quiet_at end
+     where id = p_message_id;
+    perform answer(p_command_id, p_message_id, 'done', quiet_at, message.status, target, null);
+    return target;
+end $$;
+
+-- The send is over when nobody is left and nothing closed the gate meanwhile. Returns the status.
+create function finish(p_message_id text, p_generation int) returns message_status language plpgsql as $$
+begin
+    update messages
+       set status = 'sent', gate_open = false, finished_at = clock_timestamp(), updated_at = clock_timestamp()
+     where id = p_message_id and generation = p_generation and status = 'sending' and gate_open
+       and not exists (select from recipients where message_id = p_message_id and status in ('pending', 'deferred'))
+       and not exists (select from recipients where message_id = p_message_id and status = 'claimed');
+    return (select status from messages where id = p_message_id and generation = p_generation);
+end $$;

@@ -1,0 +1,55 @@
+-- name: ask!
+-- The command as asked. Repeating it changes nothing: whoever asks chose its id.
+insert into commands (command_id, message_id, generation, verb, actor, reason, source, requested_at, details)
+values (:command_id, :message_id, :generation, :verb, :actor, :reason, :source, :requested_at, :details)
+    on conflict (command_id) do nothing;
+
+-- name: answer!
+-- The answer, once.
+select answer(:command_id, :message_id, :outcome, :effective_at, :status_before, :status_after, :explanation);
+
+-- name: answer_again!
+-- A command that was fulfilled already is answered with the receipt of the command that did it.
+insert into receipts (command_id, message_id, outcome, effective_at, status_before, status_after, counts, explanation)
+select :command_id, message_id, outcome, effective_at, status_before, status_after, counts, explanation
+  from receipts where command_id = :original_id
+    on conflict (command_id) do nothing;
+
+-- name: receipt^
+-- A command with its answer.
+select c.command_id, c.verb as command, c.actor, c.reason, c.source, c.requested_at,
+       r.outcome, r.effective_at, r.status_before, r.status_after, r.counts, r.explanation
+  from receipts r join commands c using (command_id)
+ where c.command_id = :command_id;
+
+-- name: latest_receipt^
+-- What the latest answered command did.
+select c.command_id, c.verb as command, c.actor, c.reason, c.source, c.requested_at,
+       r.outcome, r.effective_at, r.status_before, r.status_after, r.counts, r.explanation
+  from receipts r join commands c using (command_id)
+ where r.message_id = :message_id
+ order by r.number desc limit 1;
+
+-- name: last_effective^
+-- The last command that took effect: what "fulfilled already" is judged by.
+select c.command_id, c.verb
+  from receipts r join commands c using (command_id)
+ where r.message_id = :message_id and r.outcome = 'done'
+ order by r.number desc limit 1;
+
+-- name: history
+-- Every command of a message in the order it was asked, with its answer if there is one.
+select c.command_id, c.verb as command, c.actor, c.reason, c.source, c.requested_at, c.generation, c.details,
+       r.outcome, r.effective_at, r.status_before, r.status_after, r.counts, r.explanation
+  from commands c left join receipts r using (command_id)
+ where c.message_id = :message_id
+ order by c.number;
+
+-- name: unanswered
+-- Commands to a workflow that have waited for their answer: their signal may have been lost.
+select c.command_id, c.message_id, c.generation, c.verb, c.actor, c.reason, c.source, c.requested_at
+  from commands c
+  join messages m on m.id = c.message_id
+ where c.verb in ('pause', 'resume', 'cancel') and c.requested_at < clock_timestamp() - cast(:older_than as interval)
+   and not exists (select from receipts r where r.command_id = c.command_id)
+ order by c.number limit 100;

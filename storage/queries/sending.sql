@@ -1,0 +1,151 @@
+-- name: lock_hold!
+-- Before looking at the hold, in the transaction that acts on it: putting the hold takes the exclusive lock.
+select pg_advisory_xact_lock_shared(hold_lock());
+
+-- name: is_held$
+select exists (select from hold);
+
+-- name: adopt^
+-- The workflow is there. Not when the generation is over: then the workflow ends itself.
+update messages
+   set adopted_at = coalesce(adopted_at, clock_timestamp()), plan = coalesce(plan, :plan)
+ where id = :message_id and generation = :generation and status in ('scheduled', 'sending', 'paused')
+returning status, plan, name;
+
+-- name: accepted^
+select schedule, accepted_at, name from messages where id = :message_id and generation = :generation;
+
+-- name: begin^
+-- scheduled → sending, or paused when it begins too late. A stop that came first keeps the gate closed.
+update messages
+   set status = cast(:status as message_status), gate_open = (gate_number < 0 and :status = 'sending'),
+       gate_number = greatest(gate_number, 0), began_at = clock_timestamp(), next_slot_at = null,
+       updated_at = clock_timestamp()
+ where id = :message_id and generation = :generation and status = 'scheduled'
+returning audience, plan;
+
+-- name: state^
+select status, gate_open, gate_number, audience, plan, generation from messages
+ where id = :message_id and generation = :generation;
+
+-- name: survey^
+-- What is due, counted up to a limit, and when the next thing happens: the next waiting row, or the next lapse.
+select m.status, m.gate_open, exists (select from hold) as held, counts_of(m.id) as counts,
+       (select count(*) from (select from recipients r
+                               where r.message_id = m.id and r.status in ('pending', 'deferred')
+                                 and coalesce(r.next_try_at, r.due_at) <= :as_of limit :most) as due) as due,
+       least((select min(coalesce(r.next_try_at, r.due_at)) from recipients r
+               where r.message_id = m.id and r.status in ('pending', 'deferred')
+                 and coalesce(r.next_try_at, r.due_at) > :as_of),
+             (select min(r.lease_until) from recipients r
+               where r.message_id = m.id and r.status = 'claimed')) as next_at
+  from messages m
+ where m.id = :message_id and m.generation = :generation;
+
+-- name: close_gate$
+select close_gate(:message_id, :generation, :number, :verb);
+
+-- name: confirm_stop$
+select confirm_stop(:message_id, :generation, :number, :command_id, :verb);
+
+-- name: finish$
+select finish(:message_id, :generation);
+
+-- name: open_gate^
+-- The end of a resume. A stop with a higher number came first: no row, and nothing opens.
+update messages
+   set status = 'sending', gate_open = true, gate_number = :number, stopping = null, updated_at = clock_timestamp()
+ where id = :message_id and generation = :generation and status = 'paused' and gate_number < :number
+returning updated_at;
+
+-- name: withdraw_leavers$
+-- Unsent recipients who are no longer in the audience.
+with gone as (
+    update recipients r set status = 'withdrawn', settled_at = clock_timestamp(), reason = 'left the audience'
+     where r.message_id = :message_id and r.status in ('pending', 'deferred')
+       and not exists (select from audience_now a where a.contact_id = r.contact_id)
+    returning 1)
+select count(*) from gone;
+
+-- name: pass_on$
+-- An unsent row whose address belongs to another contact of the audience now (deleted and imported again) is that
+-- contact's from here on, unless that contact has a row already.
+with passed as (
+    update recipients r set contact_id = a.contact_id
+      from audience_now a
+     where r.message_id = :message_id and r.address_key = a.address_key and r.contact_id <> a.contact_id
+       and r.status in ('pending', 'deferred', 'suppressed', 'withdrawn')
+       and not exists (select from recipients other
+                        where other.message_id = r.message_id and other.contact_id = a.contact_id)
+    returning 1)
+select count(*) from passed;
+
+-- name: suppress_unsent$
+with stopped as (
+    update recipients r set status = 'suppressed', settled_at = clock_timestamp(),
+           reason = (select s.reason from suppressions s where s.address_key = r.address_key)
+     where r.message_id = :message_id and r.status in ('pending', 'deferred')
+       and exists (select from suppressions s where s.address_key = r.address_key)
+    returning 1)
+select count(*) from stopped;
+
+-- name: bring_back$
+-- Withdrawn or suppressed recipients whose cause is gone: in the audience, and not suppressed.
+with returned as (
+    update recipients r set status = 'pending', settled_at = null, reason = null
+      from audience_now a
+     where r.message_id = :message_id and r.contact_id = a.contact_id
+       and r.status in ('withdrawn', 'suppressed')
+       and not exists (select from suppressions s where s.address_key = r.address_key)
+    returning 1)
+select count(*) from returned;
+
+-- name: add_joiners$
+-- Contacts who came into the audience stand behind all others, due at once.
+with joined as (
+    insert into recipients (message_id, contact_id, address, address_key, status, due_at, position, settled_at, reason)
+    select :message_id, a.contact_id, a.address, a.address_key,
+           case when a.suppressed then 'suppressed' else 'pending' end::recipient_status, :due_at,
+           coalesce((select max(position) from recipients where message_id = :message_id), 0)
+               + row_number() over (order by a.contact_id),
+           case when a.suppressed then clock_timestamp() end,
+           case when a.suppressed then (select s.reason from suppressions s where s.address_key = a.address_key) end
+      from audience_now a
+     where not exists (select from recipients r where r.message_id = :message_id and r.contact_id = a.contact_id)
+        on conflict do nothing
+    returning 1)
+select count(*) from joined;
+
+-- name: drop_audience_now!
+drop table if exists pg_temp.audience_now;
+
+-- name: not_adopted
+-- Scheduled, and no workflow has taken it for a while: its start was lost.
+select id, generation, name, accepted_at from messages
+ where status = 'scheduled' and adopted_at is null and accepted_at < clock_timestamp() - cast(:older_than as interval)
+ order by accepted_at limit 100;
+
+-- name: to_terminate
+select id, terminate_generation as generation from messages where terminate_generation is not null limit 100;
+
+-- name: live
+-- Messages that should have a running workflow.
+select id, generation, name, status from messages
+ where status in ('scheduled', 'sending', 'paused') and id > :after order by id limit :most;
+
+-- name: orphan^
+-- A message of this generation that is live although its workflow was closed by hand.
+select status, name from messages
+ where id = :message_id and generation = :generation and status in ('scheduled', 'sending', 'paused');
+
+-- name: take_over^
+-- The next generation of a begun message, paused. Only when quiet, so that `paused` is true.
+update messages m
+   set generation = generation + 1, status = 'paused', gate_open = false, gate_number = 0, stopping = null,
+       adopted_at = null, updated_at = clock_timestamp()
+ where id = :message_id and generation = :generation and status in ('sending', 'paused')
+   and not exists (select from recipients r where r.message_id = m.id and r.status = 'claimed')
+returning generation, name, updated_at;
+
+-- name: status_now^
+select status, clock_timestamp() as now from messages where id = :message_id;

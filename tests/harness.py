@@ -1,0 +1,196 @@
+"""A whole Sendgate for one test: its own database and SMTP server, workers in this process or in processes of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+from temporalio.client import Client
+
+from activities.smtp.connections import SmtpTransport
+from client.batch_messages import BatchMessages
+from client.interface import AskedBy
+from client.temporal import Workflows, ensure_search_attributes
+from models.audience import Audience
+from models.message import Counts, Message, MessageContent, MessageStatus
+from models.schedule import Schedule
+from settings import Settings
+from storage.database import Pool
+from tests.eventually import eventually
+from tests.smtp_log_server import SmtpLogServer
+from worker import make_workers
+from workflows.state import Knobs
+
+ROOT = Path(__file__).parent.parent
+OPERATOR = "operator"
+
+
+def asked_by(reason: str = "", **fields: Any) -> AskedBy:
+    return AskedBy(actor=OPERATOR, source="test", reason=reason, **fields)
+
+
+class Harness:
+    """Everything a send needs, and shorthands for what tests do all the time."""
+
+    def __init__(
+        self, pool: Pool, database_url: str, client: Client, smtp: SmtpLogServer, knobs: Knobs | None = None
+    ) -> None:
+        self.pool = pool
+        self.database_url = database_url
+        self.client = client
+        self.smtp = smtp
+        self.workflows = Workflows(client, knobs=knobs)
+        self.use_cases = BatchMessages(pool, self._connected, self._transport)
+
+    async def _connected(self) -> Workflows:
+        await ensure_search_attributes(self.client)
+        return self.workflows
+
+    def _transport(self) -> SmtpTransport:
+        return SmtpTransport(self.smtp.host, self.smtp.port, connections=1)
+
+    def settings(self, **changes: Any) -> Settings:
+        values: dict[str, Any] = {
+            "database_url": SecretStr(self.database_url),
+            "smtp_host": self.smtp.host,
+            "smtp_port": self.smtp.port,
+            "lease": timedelta(seconds=3),
+            "smtp_timeout": timedelta(seconds=10),
+        }
+        return Settings(**(values | changes))
+
+    @asynccontextmanager
+    async def worker(self, **changes: Any) -> AsyncIterator[None]:
+        """A worker in this process, drained at the end."""
+        settings = self.settings(**changes)
+        assert settings.smtp_host is not None
+        await ensure_search_attributes(self.client)
+        transport = SmtpTransport(
+            settings.smtp_host,
+            settings.smtp_port,
+            connections=settings.smtp_connections,
+            timeout=settings.smtp_timeout,
+        )
+        workers = make_workers(self.client, self.pool, settings, transport)
+        running = [asyncio.create_task(worker.run()) for worker in workers]
+        try:
+            yield
+        finally:
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
+            await asyncio.gather(*running)
+            await transport.aclose()
+
+    @contextmanager
+    def worker_process(self, log: Path, **changes: str) -> Iterator[subprocess.Popen[bytes]]:
+        """A worker as operators run it; whatever is left of it is killed at the end."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("SENDGATE_")}
+        environment |= {
+            "SENDGATE_DATABASE_URL": self.database_url,
+            "SENDGATE_SMTP_HOST": self.smtp.host,
+            "SENDGATE_SMTP_PORT": str(self.smtp.port),
+            "SENDGATE_LEASE": "3s",
+            "TEMPORAL_ADDRESS": self.client.service_client.config.target_host,
+            "TEMPORAL_NAMESPACE": self.client.namespace,
+        } | changes
+        with ExitStack() as stack:
+            file = stack.enter_context(log.open("ab"))
+            process = subprocess.Popen([sys.executable, "worker.py"], cwd=ROOT, env=environment, stdout=file, stderr=file)
+            try:
+                yield process
+            finally:
+                if process.poll() is None:
+                    process.send_signal(signal.SIGCONT)
+                    process.kill()
+                process.wait()
+
+    # -- what tests do all the time
+
+    async def add_contacts(self, number: int, *, list_name: str = "everybody", prefix: str = "c", **columns: str) -> None:
+        """Add contacts `{prefix}1@example.com` and so on, in one statement, to a list."""
+        await self.pool.execute(
+            "insert into contacts (address, address_key, attributes, time_zone)"
+            " select a, a, jsonb_build_object('first_name', 'N' || n), $3"
+            "   from (select n, $2 || n || '@example.com' as a from generate_series(1, $1::int) as n) as made",
+            number,
+            prefix,
+            columns.get("time_zone"),
+        )
+        await self.pool.execute("insert into lists (name) values ($1) on conflict do nothing", list_name)
+        await self.pool.execute(
+            "insert into list_members select l.id, c.id from lists l, contacts c"
+            " where l.name = $1 and c.address ~ ('^' || $2 || '[0-9]+@') on conflict do nothing",
+            list_name,
+            prefix,
+        )
+
+    async def draft(self, *, lists: tuple[str, ...] = ("everybody",), **changes: Any) -> str:
+        content = MessageContent(
+            **{
+                "name": "News",
+                "from_address": "news@example.com",
+                "subject": "Hello {{ contact.first_name }}",
+                "text": "Dear {{ contact.first_name }},\n\nall is well.\n",
+                "audience": Audience(lists=lists),
+            }
+            | changes
+        )
+        return (await self.use_cases.create(content)).id
+
+    async def send(self, message_id: str, **schedule: Any) -> Message:
+        return (await self.use_cases.send(message_id, Schedule(**schedule), asked_by())).message
+
+    async def counts(self, message_id: str) -> Counts:
+        """The counts as they are kept."""
+        return Counts(**await self.pool.fetchval("select counts_of($1)", message_id))
+
+    async def counted(self, message_id: str) -> Counts:
+        """The counts by counting the rows."""
+        rows = await self.pool.fetch(
+            "select status, count(*) from recipients where message_id = $1 group by status", message_id
+        )
+        return Counts(**dict(rows), total=sum(row["count"] for row in rows))
+
+    async def status(self, message_id: str) -> MessageStatus:
+        return MessageStatus(await self.pool.fetchval("select status from messages where id = $1", message_id))
+
+    async def until(self, message_id: str, status: MessageStatus, within: float = 30) -> None:
+        async def reached() -> bool:
+            return await self.status(message_id) is status
+
+        await eventually(reached, within)
+
+    async def until_left(self, number: int, within: float = 30) -> None:
+        """Wait until the SMTP server has taken at least so many emails."""
+        await eventually(lambda: len(self.smtp.accepted()) >= number, within)
+
+    async def assert_once_each(self, message_id: str) -> None:
+        """Nobody twice, nobody lost, the counts add up: judged by the SMTP server's own log."""
+        accepted = self.smtp.accepted()
+        addresses = [email.recipient for email in accepted]
+        assert len(set(addresses)) == len(addresses), "somebody got it twice"
+        assert len({email.message_id for email in accepted}) == len(accepted), "a Message-ID came twice"
+        counts = await self.counts(message_id)
+        assert counts == await self.counted(message_id)
+        assert counts.parts == counts.total
+        ledger = {
+            row["address"]
+            for row in await self.pool.fetch(
+                "select address from recipients where message_id = $1 and status = 'sent'", message_id
+            )
+        }
+        in_doubt = {
+            row["address"]
+            for row in await self.pool.fetch(
+                "select address from recipients where message_id = $1 and status = 'in_doubt'", message_id
+            )
+        }
+        assert ledger <= set(addresses) <= ledger | in_doubt

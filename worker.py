@@ -1,0 +1,175 @@
+"""The composition root: settings → storage, SMTP → a Temporal worker, and the sweep. Run `python worker.py`.
+
+Start as many as you like, anywhere. SIGTERM drains: lanes finish what they are handing over, give back the rest and
+return; after the grace time, 60 s, what is still running is canceled.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from collections import OrderedDict
+from datetime import timedelta
+
+from temporalio.client import Client
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.worker import Worker
+
+from activities.audience import AudienceActivities
+from activities.delivery import DeliveryActivities
+from activities.gate import GateActivities
+from activities.ports import CompiledMessage
+from activities.progress import ProgressActivities
+from activities.rendering import compile_message
+from activities.smtp.connections import SmtpTransport
+from client.sweep import Sweep
+from client.temporal import BOOKKEEPING_QUEUE, Workflows, connect, ensure_search_attributes
+from models.errors import InvalidInput, SendgateError
+from settings import Settings, read_settings
+from storage import messages
+from storage.database import Pool, migrate, open_pool
+from storage.ledger import Ledger
+from storage.sending import Sending
+from workflows.batch_send import DELIVERY_QUEUE, BatchSendWorkflow
+
+logger = logging.getLogger("worker")
+
+GRACE = timedelta(seconds=60)
+WINDOW = 64  # rows a claim takes: what a killed lane leaves in doubt is at most this
+_COMPILED_MESSAGES_KEPT = 64
+
+
+class CompiledMessages:
+    """The messages this worker has compiled; a generation's content cannot change."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._kept: OrderedDict[tuple[str, int], CompiledMessage] = OrderedDict()
+
+    async def compiled(self, message_id: str, generation: int) -> CompiledMessage:
+        key = (message_id, generation)
+        if key not in self._kept:
+            self._kept[key] = compile_message(message_id, await messages.get(self._pool, message_id))
+            if len(self._kept) > _COMPILED_MESSAGES_KEPT:
+                self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
+        return self._kept[key]
+
+
+def make_workers(client: Client, pool: Pool, settings: Settings, transport: SmtpTransport) -> list[Worker]:
+    """Build the two workers of a process: bookkeeping with the workflows, and lanes."""
+    sending = Sending(pool, max_late=settings.max_late)
+    audience = AudienceActivities(sending, lanes=settings.lanes, window=WINDOW)
+    gate = GateActivities(sending)
+    progress = ProgressActivities(sending)
+    delivery = DeliveryActivities(Ledger(pool), transport, CompiledMessages(pool), lease=settings.lease)
+    return [
+        Worker(
+            client,
+            task_queue=BOOKKEEPING_QUEUE,
+            workflows=[BatchSendWorkflow],
+            activities=[
+                audience.adopt,
+                audience.begin,
+                audience.resume,
+                gate.close_gate,
+                gate.confirm_stop,
+                gate.answer,
+                progress.survey,
+                progress.finish,
+            ],
+            max_concurrent_activities=50,
+            max_heartbeat_throttle_interval=timedelta(seconds=1),
+            graceful_shutdown_timeout=GRACE,
+        ),
+        Worker(
+            client,
+            task_queue=DELIVERY_QUEUE,
+            activities=[delivery.deliver],
+            max_concurrent_activities=20,
+            # A lane hears of its cancellation with the answer to a heartbeat: the default throttle means seconds.
+            max_heartbeat_throttle_interval=timedelta(seconds=1),
+            graceful_shutdown_timeout=GRACE,
+        ),
+    ]
+
+
+async def run(settings: Settings, stop: asyncio.Event) -> None:
+    """Work until `stop` is set, then drain."""
+    if settings.database_url is None:
+        raise InvalidInput("SENDGATE_DATABASE_URL is not set; `sendgate up` starts a whole stack with a worker.")
+    if settings.smtp_host is None:
+        raise InvalidInput("SENDGATE_SMTP_HOST is not set; a worker needs to know its next hop.")
+    async with open_pool(settings.database_url.get_secret_value(), most=32, application="sendgate worker") as pool:
+        await migrate(pool)
+        client = await connect()
+        await ensure_search_attributes(client)
+        transport = SmtpTransport(
+            settings.smtp_host,
+            settings.smtp_port,
+            username=settings.smtp_username,
+            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+            tls=settings.smtp_tls,
+            connections=settings.smtp_connections,
+            timeout=settings.smtp_timeout,
+        )
+        sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
+        workers = make_workers(client, pool, settings, transport)
+        running = [asyncio.create_task(worker.run()) for worker in workers]
+        try:
+            logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
+            stopped = asyncio.create_task(stop.wait())
+            await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
+            for worker in reversed(workers):  # lanes first, while bookkeeping still answers
+                if worker.is_running:
+                    await worker.shutdown()
+            await asyncio.gather(*running)
+        finally:
+            sweep.cancel()
+            await transport.aclose()
+
+
+async def _main() -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(read_settings(), stop)
+
+
+def main() -> int:
+    """Run a worker on the settings of the environment; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # The SDK's core would write to standard output otherwise.
+    Runtime.set_default(
+        Runtime(
+            telemetry=TelemetryConfig(
+                logging=LoggingConfig(
+                    filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+                    forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
+                )
+            )
+        )
+    )
+    try:
+        import uvloop
+
+        uvloop.install()
+    except ImportError:
+        pass
+    try:
+        asyncio.run(_main())
+    except SendgateError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 2 if isinstance(error, InvalidInput) else 5
+    return 0
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # the SDK's native threads abort the interpreter's own exit now and then

@@ -1,0 +1,407 @@
+"""One batch message as one durable workflow: sleep until it is time, send what is due, obey the operator.
+
+It decides and never acts: no I/O, no addresses, no texts. Signals only append to a queue; `run` takes one command at a
+time. The rules of stopping:
+
+* the first stop in the queue closes the gate at once, whatever else is going on;
+* a stop beats a resume that stands before it in the queue;
+* "stopped" is what the ledger says (nothing in flight, gate closed), never what lanes or Temporal say.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine, Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
+
+from temporalio import workflow
+from temporalio.common import RawValue, RetryPolicy, SearchAttributeKey
+
+with workflow.unsafe.imports_passed_through():
+    from activities.audience import AudienceActivities
+    from activities.delivery import DeliveryActivities
+    from activities.gate import GateActivities
+    from activities.progress import ProgressActivities
+    from activities.requests import (
+        AnswerRequest,
+        BeginRequest,
+        CommandRequest,
+        LaneRequest,
+        MessageRef,
+        ResumeRequest,
+        SurveyRequest,
+    )
+    from models.commands import Command, ReceiptOutcome, Verb
+    from models.ledger import Adoption, BeginOutcome, LaneEnd, LaneReport, Survey
+    from models.message import MessageStatus
+    from models.transitions import rule
+    from workflows.describe import instant, progress_details
+    from workflows.signals import read_command
+    from workflows.state import REMEMBERED_COMMANDS, BatchSendResult, BatchSendState, NumberedCommand
+
+T = TypeVar("T")
+
+DELIVERY_QUEUE = "batch-send-delivery"
+SEARCH_STATUS = SearchAttributeKey.for_keyword("SendgateStatus")
+
+_FOREVER = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
+_QUICK: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=30), "retry_policy": _FOREVER}
+#: Reading an audience of millions takes its time; waiting for quiet may take a lease.
+_LONG: dict[str, Any] = {"start_to_close_timeout": timedelta(minutes=30), "retry_policy": _FOREVER}
+
+
+@workflow.defn(name="BatchSendWorkflow")
+class BatchSendWorkflow:
+    @workflow.init
+    def __init__(self, state: BatchSendState) -> None:
+        self._ref = MessageRef(message_id=state.message_id, generation=state.generation)
+        self._knobs = state.knobs
+        self._runs = state.runs
+        self._status: MessageStatus | None = state.status
+        self._last_effective = state.last_effective
+        self._queue = list(state.queue)
+        self._last_number = state.last_number
+        self._remembered = dict.fromkeys(state.remembered)
+        self._gate_closed_by = 0  # number of the command that closed the gate in this run
+        self._plan = Adoption(status=None)
+        self._survey = Survey(status=None)
+        self._surveyed_at = workflow.now()
+        self._lanes: list[workflow.ActivityHandle[LaneReport]] = []
+        self._wakes = 0
+        self._no_server_wait = state.knobs.no_server_first_wait
+        self._no_server_reply: str | None = None
+
+    @workflow.run
+    async def run(self, state: BatchSendState) -> BatchSendResult:
+        """Send the message, and return how it ended."""
+        # The send runs in a task of its own, so that a cancellation of the workflow reaches only this loop.
+        send = asyncio.create_task(self._send())
+        while not send.done():
+            try:
+                await workflow.wait([send])
+            except asyncio.CancelledError:
+                self._enqueue(self._own_command(Verb.CANCEL, "the workflow was canceled in Temporal", actor="temporal"))
+        return send.result()
+
+    async def _send(self) -> BatchSendResult:
+        await self._adopt()
+        while self._status is not None and not self._status.is_final:
+            if self._queue:
+                await self._obey(self._queue.pop(0))
+            elif self._is_long():
+                self._continue_as_new()
+            elif self._status is MessageStatus.SCHEDULED:
+                await self._begin_when_due()
+            elif self._status is MessageStatus.PAUSED:
+                await self._wait_for_command()
+            else:
+                await self._send_what_is_due()
+        while self._queue:  # a command that came too late is answered, too
+            await self._obey(self._queue.pop(0))
+        return BatchSendResult(status=self._status)
+
+    # -- the steps of a send ------------------------------------------------------------------------------------
+
+    async def _adopt(self) -> None:
+        self._plan = await workflow.execute_activity_method(
+            AudienceActivities.adopt, self._ref, summary="take the message on", **_QUICK
+        )
+        self._last_effective = self._plan.last_effective
+        self._note_status(self._plan.status)
+
+    async def _begin_when_due(self) -> None:
+        due_at = self._plan.first_due_at
+        assert due_at is not None  # adopted
+        if workflow.now() < due_at:
+            await self._sleep_until(due_at, f"{self._plan.name}: to be sent")
+            return
+        late = self._own_command(Verb.PAUSE, "It begins too long after its time; resume to send it all the same.")
+        begun = await self._unless_stopped(
+            workflow.execute_activity_method(
+                AudienceActivities.begin,
+                BeginRequest(**self._ref.model_dump(), as_of=workflow.now(), late=late),
+                summary="turn the audience into recipients",
+                **_LONG,
+            )
+        )
+        if begun.outcome is BeginOutcome.HELD:
+            await self._wait_for_wake("held; nothing begins until the hold is released")
+        else:
+            self._note_status(begun.status if begun.outcome is not BeginOutcome.SUPERSEDED else None)
+
+    async def _send_what_is_due(self) -> None:
+        """Look at the ledger once, and do what it calls for."""
+        survey = await self._look()
+        if self._status is not MessageStatus.SENDING or self._next_stop() is not None:
+            return
+        if survey.held:
+            await self._wait_for_wake("held; nothing leaves until the hold is released")
+        elif survey.due:
+            await self._deliver(survey.due)
+        elif survey.next_at is not None:
+            await self._sleep_until(survey.next_at, f"{survey.counts.unfinished:,} recipients to come")
+        elif survey.counts.unfinished == 0:
+            self._note_status(
+                await workflow.execute_activity_method(
+                    ProgressActivities.finish, self._ref, summary="end, if nobody is left", **_QUICK
+                )
+            )
+        else:  # settled or given back since the look
+            await self._wait(timedelta(seconds=1), "look again")
+
+    async def _look(self) -> Survey:
+        self._survey = await workflow.execute_activity_method(
+            ProgressActivities.survey,
+            SurveyRequest(**self._ref.model_dump(), as_of=workflow.now(), most=self._plan.lanes * self._plan.window),
+            summary="look at the ledger",
+            **_QUICK,
+        )
+        self._surveyed_at = workflow.now()
+        self._last_effective = self._survey.last_effective
+        self._note_status(self._survey.status)
+        return self._survey
+
+    async def _deliver(self, due: int) -> None:
+        """Run as many lanes as what is due needs; come back when all have returned."""
+        lanes = min(self._plan.lanes, -(-due // self._plan.window))
+        self._lanes = [
+            workflow.start_activity_method(
+                DeliveryActivities.deliver,
+                LaneRequest(
+                    **self._ref.model_dump(),
+                    lane=f"{self._ref.generation}.{number}",
+                    as_of=workflow.now(),
+                    window=self._plan.window,
+                    slice_length=self._knobs.slice_length,
+                ),
+                task_queue=DELIVERY_QUEUE,
+                summary=f"lane {number + 1} of {lanes}",
+                start_to_close_timeout=self._knobs.slice_length + timedelta(minutes=10),
+                heartbeat_timeout=self._knobs.lane_heartbeat_timeout,
+                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+                retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
+            )
+            for number in range(lanes)
+        ]
+        while not self._lanes_are_back():
+            await workflow.wait_condition(lambda: self._lanes_are_back() or bool(self._queue))
+            if stop := self._next_stop():
+                closing = asyncio.create_task(self._close_gate(stop))
+                for lane in self._lanes:
+                    lane.cancel()  # in the same moment: neither waits for the other
+                await closing
+                return
+            if self._queue:
+                await self._obey(self._queue.pop(0))  # a resume of what is sending: it changes nothing
+        await self._judge([lane.result() for lane in self._lanes])
+
+    async def _judge(self, reports: Sequence[LaneReport]) -> None:
+        """Go on at once, or wait for the next hop to come back."""
+        if any(report.end is LaneEnd.NO_SERVER for report in reports):
+            await self._wait_for_server(next((r.last_reply for r in reports if r.last_reply), "no reply"))
+        else:
+            self._no_server_wait = self._knobs.no_server_first_wait
+            self._no_server_reply = None
+
+    async def _wait_for_server(self, reply: str) -> None:
+        """The next hop does not talk to us: wait, a little longer each time, and try again."""
+        self._no_server_reply = reply
+        wait = self._no_server_wait
+        self._no_server_wait = min(wait * 2, self._knobs.no_server_longest_wait)
+        await self._wait(wait, f"no mail server: {reply}")
+
+    # -- commands -----------------------------------------------------------------------------------------------
+
+    @workflow.signal(dynamic=True)
+    def on_signal(self, name: str, args: Sequence[RawValue]) -> None:
+        """Take `pause`, `resume`, `cancel` with any argument or none, and `wake`. Anything else is noted and ignored.
+
+        One dynamic handler, because a named one drops a signal whose argument cannot be decoded: a stop must not be
+        lost to a decoding error.
+        """
+        if name == "wake":
+            self._wakes += 1
+        elif name in (Verb.PAUSE, Verb.RESUME, Verb.CANCEL):
+            self._enqueue(read_command(Verb(name), args, command_id=str(workflow.uuid4()), requested_at=workflow.now()))
+        else:
+            workflow.logger.warning("ignored a signal that is no command: %s", name)
+
+    @workflow.query
+    def get_progress(self) -> dict[str, Any]:
+        """Return status, counts, and what is waited for, as of the last look at the ledger."""
+        return {
+            "status": self._status,
+            "counts": self._survey.counts.model_dump(),
+            "next_slot_at": self._plan.first_due_at if self._status is MessageStatus.SCHEDULED else None,
+            "pending_commands": [entry.command.verb for entry in self._queue],
+            "no_server": self._no_server_reply,
+            "runs": self._runs,
+        }
+
+    def _own_command(self, verb: Verb, reason: str, *, actor: str = "system") -> Command:
+        return Command(
+            command_id=str(workflow.uuid4()),
+            verb=verb,
+            actor=actor,
+            reason=reason,
+            source=actor,
+            requested_at=workflow.now(),
+        )
+
+    def _request(self, entry: NumberedCommand) -> CommandRequest:
+        return CommandRequest(**self._ref.model_dump(), command=entry.command, number=entry.number)
+
+    def _lanes_are_back(self) -> bool:
+        return all(lane.done() for lane in self._lanes)
+
+    def _enqueue(self, command: Command) -> None:
+        if command.command_id in self._remembered:
+            return
+        self._remembered[command.command_id] = None
+        self._last_number += 1
+        self._queue.append(NumberedCommand(number=self._last_number, command=command))
+
+    def _next_stop(self) -> NumberedCommand | None:
+        return next((entry for entry in self._queue if entry.command.verb.is_stop), None)
+
+    async def _obey(self, entry: NumberedCommand) -> None:
+        """Answer one command: do it, say again what was done, or refuse it."""
+        command = entry.command
+        if self._status is None:
+            return  # another generation took this one's place: its commands are answered there
+        ruling = rule(self._status, command.verb, self._last_effective)
+        if ruling.kind == "refused" and command.verb.is_stop and self._status is MessageStatus.SENT:
+            await self._stop(entry)  # overtaken by the last email: nothing more leaves, and that was asked
+        elif ruling.kind == "refused":
+            await self._answer(command, ReceiptOutcome.REFUSED, ruling.why)
+        elif ruling.kind == "fulfilled":
+            await self._answer(command, ReceiptOutcome.DONE, None)
+        elif command.verb.is_stop:
+            await self._stop(entry)
+        elif self._next_stop() is not None:
+            await self._answer(command, ReceiptOutcome.SUPERSEDED, "A stop came after it: stop beats go.")
+        else:
+            await self._resume(entry)
+
+    async def _stop(self, entry: NumberedCommand) -> None:
+        await self._close_gate(entry)
+        self._note_status(
+            await workflow.execute_activity_method(
+                GateActivities.confirm_stop,
+                self._request(entry),
+                heartbeat_timeout=timedelta(seconds=10),
+                summary=f"{entry.command.verb}: wait until nothing is in flight",
+                **_LONG,
+            )
+        )
+        self._last_effective = entry.command.verb
+        # Lanes come back on their own, or their heartbeat fails; nothing of the ledger waits for them.
+        await workflow.wait_condition(self._lanes_are_back)
+
+    async def _close_gate(self, entry: NumberedCommand) -> None:
+        """Close the gate for a stop, once."""
+        if entry.number <= self._gate_closed_by:
+            return
+        self._gate_closed_by = entry.number
+        await workflow.execute_activity_method(
+            GateActivities.close_gate,
+            self._request(entry),
+            summary=f"{entry.command.verb}: close the gate",
+            **_QUICK,
+        )
+
+    async def _resume(self, entry: NumberedCommand) -> None:
+        resumed = await self._unless_stopped(
+            workflow.execute_activity_method(
+                AudienceActivities.resume,
+                ResumeRequest(**self._request(entry).model_dump(), as_of=workflow.now()),
+                summary="resume: read the audience again",
+                **_LONG,
+            )
+        )
+        if not resumed.superseded:
+            self._last_effective = Verb.RESUME
+        self._note_status(resumed.status)
+
+    async def _answer(self, command: Command, outcome: ReceiptOutcome, explanation: str | None) -> None:
+        self._note_status(
+            await workflow.execute_activity_method(
+                GateActivities.answer,
+                AnswerRequest(**self._ref.model_dump(), command=command, outcome=outcome, explanation=explanation),
+                summary=f"{command.verb}: {outcome}",
+                **_QUICK,
+            )
+        )
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
+        """Wait for `work`; a stop that comes meanwhile closes the gate at once, so that it cannot open it."""
+        task = asyncio.create_task(work)
+        await workflow.wait_condition(lambda: task.done() or self._next_stop() is not None)
+        if not task.done() and (stop := self._next_stop()):
+            await self._close_gate(stop)
+        return await task
+
+    # -- waiting ------------------------------------------------------------------------------------------------
+
+    async def _sleep_until(self, moment: datetime, what: str) -> None:
+        await self._wait(moment - workflow.now(), f"{what} at {instant(moment)}")
+
+    async def _wait_for_wake(self, why: str) -> None:
+        seen = self._wakes
+        self._describe(why)
+        await self._wait(self._knobs.hold_timer, why, until=lambda: self._wakes > seen)
+
+    async def _wait_for_command(self) -> None:
+        self._describe("paused; nothing leaves until it is resumed")
+        await workflow.wait_condition(lambda: bool(self._queue))
+
+    async def _wait(self, duration: timedelta, why: str, *, until: Callable[[], bool] | None = None) -> None:
+        """Sleep durably, but wake for a command."""
+        self._describe(why)
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: bool(self._queue) or (until is not None and until()),
+                timeout=max(duration, timedelta(milliseconds=1)),
+                timeout_summary=why,
+            )
+
+    # -- continue-as-new ----------------------------------------------------------------------------------------
+
+    def _is_long(self) -> bool:
+        """Whether a fresh run should go on: the history is long, no lane runs and no command is half done."""
+        limit = self._knobs.continue_after_events
+        if limit is not None:
+            return workflow.info().get_current_history_length() >= limit
+        return workflow.info().is_continue_as_new_suggested()
+
+    def _continue_as_new(self) -> None:
+        assert self._status is not None
+        workflow.continue_as_new(
+            BatchSendState(
+                message_id=self._ref.message_id,
+                generation=self._ref.generation,
+                queue=self._queue,
+                last_number=self._last_number,
+                remembered=list(self._remembered)[-REMEMBERED_COMMANDS:],
+                status=self._status,
+                last_effective=self._last_effective,
+                runs=self._runs + 1,
+                knobs=self._knobs,
+            )
+        )
+
+    # -- telling ------------------------------------------------------------------------------------------------
+
+    def _note_status(self, status: MessageStatus | None) -> None:
+        """Take over the status that the database returned, and show it in Temporal."""
+        if status is not self._status and status is not None:
+            workflow.upsert_search_attributes([SEARCH_STATUS.value_set(status.value)])
+        self._status = status
+        self._describe()
+
+    def _describe(self, waiting: str | None = None) -> None:
+        workflow.set_current_details(
+            progress_details(self._plan, self._status, self._survey, waiting, self._queue, self._surveyed_at)
+        )

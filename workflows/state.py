@@ -1,0 +1,51 @@
+"""What a send carries from one run of its workflow to the next, and its knobs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+from models.commands import Command, Verb
+from models.message import MessageStatus
+
+#: Command ids remembered to drop a signal that was sent twice. The database answers a command once in any case.
+REMEMBERED_COMMANDS = 500
+
+
+class NumberedCommand(BaseModel):
+    """A command and its place in this generation: the gate obeys the highest number."""
+
+    number: int
+    command: Command
+
+
+class Knobs(BaseModel):
+    """What tests turn. A workflow cannot read settings or patched globals, so they travel with its input."""
+
+    slice_length: timedelta = timedelta(seconds=60)
+    hold_timer: timedelta = timedelta(minutes=5)  # the safety net under the wake signal
+    no_server_first_wait: timedelta = timedelta(seconds=1)
+    no_server_longest_wait: timedelta = timedelta(seconds=60)
+    lane_heartbeat_timeout: timedelta = timedelta(seconds=10)
+    continue_after_events: int | None = None  # default: when the server suggests it
+
+
+class BatchSendState(BaseModel):
+    """The workflow's input. The client fills the first two; a continued run finds the rest."""
+
+    message_id: str
+    generation: int
+    queue: list[NumberedCommand] = []
+    last_number: int = 0
+    remembered: list[str] = []
+    status: MessageStatus = MessageStatus.SCHEDULED
+    last_effective: Verb | None = None
+    runs: int = 1
+    knobs: Knobs = Knobs()
+
+
+class BatchSendResult(BaseModel):
+    """How a send ended; None: another generation took its place."""
+
+    status: MessageStatus | None
