@@ -1,0 +1,427 @@
+"""Every command with its receipt, on real PostgreSQL, Temporal and SMTP."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.api.common.v1 import Payload
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.common import RawValue
+
+from models.audience import Audience
+from models.commands import ReceiptOutcome, Verb
+from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput
+from models.message import MessageStatus, workflow_id
+from models.recipient import RecipientStatus
+from models.schedule import Schedule
+from tests.eventually import eventually
+from tests.harness import Harness, asked_by
+
+TOMORROW = timedelta(days=1)
+
+
+async def paused_in_mid_send(harness: Harness, message_id: str, after: int = 100) -> None:
+    await harness.send(message_id)
+    await harness.until_left(after)
+    result = await harness.use_cases.pause(message_id, asked_by())
+    assert result.message.status is MessageStatus.PAUSED
+    assert result.message.counts.pending > 0
+
+
+# -- resume
+
+
+async def test_resume_reads_the_audience_again(harness: Harness) -> None:
+    """Joiners (also with ids older than the last one mailed) come, leavers do not, nobody gets it twice."""
+    await harness.add_contacts(50, list_name="elsewhere", prefix="old")  # ids older than everybody's
+    await harness.add_contacts(1000)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1):
+        await paused_in_mid_send(harness, message_id)
+        unsent = [r.address async for r in harness.use_cases.recipients(message_id, statuses=[RecipientStatus.PENDING])]
+        leaver, unsubscribed, deleted = unsent[-1], unsent[-2], unsent[-3]
+        await harness.pool.execute(
+            "insert into list_members select l.id, c.id from lists l, contacts c"
+            " where l.name = 'everybody' and c.address like 'old%'"
+        )
+        await harness.add_contacts(20, prefix="new")
+        await harness.pool.execute(
+            "delete from list_members where contact_id = (select id from contacts where address = $1)", leaver
+        )
+        await harness.use_cases.suppress([unsubscribed], reason="unsubscribed")
+        await harness.pool.execute("delete from contacts where address = $1", deleted)
+
+        preview = await harness.use_cases.resume_preview(message_id)
+        assert (preview.joiners, preview.leavers, preview.suppressed) == (70, 2, 1)
+        before = await harness.counts(message_id)
+        result = await harness.use_cases.resume(message_id, asked_by())
+        assert result.receipt is not None
+        assert result.receipt.outcome is ReceiptOutcome.DONE
+        assert result.receipt.status_after == MessageStatus.SENDING
+        await harness.until(message_id, MessageStatus.SENT)
+    await harness.assert_once_each(message_id)
+    counts = await harness.counts(message_id)
+    assert counts.total == 1070
+    assert counts.sent == before.sent + preview.to_send == 1067
+    assert (counts.withdrawn, counts.suppressed) == (2, 1)
+    reached = {email.recipient for email in harness.smtp.accepted()}
+    assert not {leaver, unsubscribed, deleted} & reached
+    assert {f"old{n}@example.com" for n in range(1, 51)} <= reached
+
+
+async def test_whose_cause_is_gone_comes_back_at_a_resume(harness: Harness) -> None:
+    """Withdrawn and suppressed return; deleted and imported again is the same mailbox under another id."""
+    await harness.add_contacts(1000)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1):
+        await paused_in_mid_send(harness, message_id)
+        unsent = [r.address async for r in harness.use_cases.recipients(message_id, statuses=[RecipientStatus.PENDING])]
+        returning, unsuppressed, imported_again, mailed = unsent[-1], unsent[-2], unsent[-3], harness.smtp.accepted()[0]
+        contact_id, list_id = await harness.pool.fetchrow(  # type: ignore[misc]  # there is one
+            "select c.id, l.id from contacts c, lists l where c.address = $1", returning
+        )
+        await harness.pool.execute("delete from list_members where contact_id = $1", contact_id)
+        await harness.use_cases.suppress([unsuppressed], reason="by mistake")
+        await harness.pool.execute("delete from contacts where address = any($1)", [imported_again, mailed.recipient])
+        await harness.use_cases.resume(message_id, asked_by())
+        await harness.use_cases.pause(message_id, asked_by())
+        assert (await harness.counts(message_id)).withdrawn == 2
+
+        await harness.pool.execute("insert into list_members values ($1, $2)", list_id, contact_id)
+        await harness.use_cases.unsuppress([unsuppressed])
+        for address in (imported_again, mailed.recipient):
+            await harness.pool.execute(
+                "with c as (insert into contacts (address, address_key) values ($1, $1) returning id)"
+                " insert into list_members select $2, id from c",
+                address,
+                list_id,
+            )
+        if await harness.status(message_id) is MessageStatus.PAUSED:
+            assert (await harness.use_cases.resume_preview(message_id)).joiners == 0
+            await harness.use_cases.resume(message_id, asked_by())
+        await harness.until(message_id, MessageStatus.SENT)
+    await harness.assert_once_each(message_id)
+    assert (await harness.counts(message_id)).sent == 1000
+
+
+# -- cancel and copy
+
+
+async def test_a_copy_sends_to_exactly_the_rest(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    harness.smtp.refuse("^c7@", "550 5.1.1 no such user")
+    original = await harness.draft()
+    async with harness.worker(lanes=2):
+        await harness.send(original)
+        await harness.until_left(150)
+        canceled = await harness.use_cases.cancel(original, asked_by("wrong body"))
+        assert canceled.message.status is MessageStatus.CANCELED
+        assert canceled.receipt is not None
+        assert canceled.receipt.counts is not None
+        first = {email.recipient for email in harness.smtp.accepted()}
+        assert canceled.receipt.counts["sent"] == len(first)
+        assert canceled.message.counts.canceled == 1000 - len(first) - canceled.message.counts.bounced
+
+        copied = await harness.use_cases.copy(original, exclude_recipients=True)
+        assert copied.status is MessageStatus.DRAFT
+        assert copied.copied_from == original
+        assert copied.audience.exclude_recipients_of == (original,)
+        assert copied.audience_estimate == canceled.message.counts.canceled
+        await harness.send(copied.id)
+        await harness.until(copied.id, MessageStatus.SENT)
+    everybody = [email.recipient for email in harness.smtp.accepted()]
+    assert sorted(everybody) == sorted(f"c{n}@example.com" for n in range(1, 1001) if n != 7)
+
+
+async def test_cancel_while_scheduled_and_while_paused(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    scheduled, sending = await harness.draft(), await harness.draft()
+    async with harness.worker(lanes=1):
+        await harness.send(scheduled, at=datetime.now(UTC) + TOMORROW)
+        result = await harness.use_cases.cancel(scheduled, asked_by())
+        assert result.receipt is not None
+        assert (result.receipt.status_before, result.receipt.status_after) == ("scheduled", "canceled")
+        assert result.message.counts.total == 0
+        await paused_in_mid_send(harness, sending)
+        result = await harness.use_cases.cancel(sending, asked_by())
+        assert result.receipt is not None
+        assert (result.receipt.status_before, result.receipt.status_after) == ("paused", "canceled")
+        assert result.message.counts.unfinished == 0
+        with pytest.raises(IllegalTransition, match="copy it as a draft"):
+            await harness.use_cases.resume(sending, asked_by())
+    await harness.assert_once_each(sending)
+
+
+async def test_a_copy_is_refused_while_its_original_could_still_mail(harness: Harness) -> None:
+    await harness.add_contacts(10)
+    original = await harness.draft()
+    await harness.send(original, at=datetime.now(UTC) + TOMORROW)
+    copied = await harness.use_cases.copy(original, exclude_recipients=True)
+    with pytest.raises(ExclusionNotFinal):
+        await harness.send(copied.id)
+    assert await harness.status(copied.id) is MessageStatus.DRAFT
+
+
+# -- unschedule
+
+
+async def test_unschedule_makes_a_draft_and_its_workflow_is_gone(harness: Harness) -> None:
+    await harness.add_contacts(10)
+    message_id = await harness.draft()
+    async with harness.worker():
+        await harness.send(message_id, at=datetime.now(UTC) + TOMORROW)
+        with pytest.raises(IllegalTransition, match="unschedule"):
+            await harness.use_cases.pause(message_id, asked_by())
+        result = await harness.use_cases.unschedule(message_id, asked_by("wrong date"))
+        assert result.message.status is MessageStatus.DRAFT
+        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+        assert (await handle.describe()).status is WorkflowExecutionStatus.TERMINATED
+        again = await harness.use_cases.unschedule(message_id, asked_by())
+        assert again.receipt is not None
+        assert result.receipt is not None
+        assert again.receipt.effective_at == result.receipt.effective_at
+        assert harness.smtp.accepted() == []
+        sent = await harness.send(message_id)
+        assert sent.generation == 2
+        await harness.until(message_id, MessageStatus.SENT)
+    await harness.assert_once_each(message_id)
+
+
+async def test_unschedule_is_refused_once_the_send_has_begun(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1):
+        await harness.send(message_id)
+        await harness.until_left(1)
+        with pytest.raises(IllegalTransition, match="pause it, or cancel it"):
+            await harness.use_cases.unschedule(message_id, asked_by())
+        await harness.until(message_id, MessageStatus.SENT)
+
+
+# -- asked twice, crossing, too early, too late
+
+
+async def test_the_same_command_twice_acts_once(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1):
+        await harness.send(message_id)
+        await harness.until_left(50)
+        asked = asked_by()
+        first, second = await asyncio.gather(
+            harness.use_cases.pause(message_id, asked), harness.use_cases.pause(message_id, asked)
+        )
+        assert first.receipt is not None
+        assert first.receipt == second.receipt == (await harness.use_cases.pause(message_id, asked)).receipt
+        other = await harness.use_cases.pause(message_id, asked_by())
+        assert other.receipt is not None
+        assert other.receipt.effective_at == first.receipt.effective_at
+    history = await harness.use_cases.history(message_id)
+    assert [entry.command for entry in history] == [Verb.SEND, Verb.PAUSE, Verb.PAUSE]
+
+
+async def test_pause_and_cancel_at_once_end_canceled(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1):
+        await harness.send(message_id)
+        await harness.until_left(50)
+        paused, canceled = await asyncio.gather(
+            harness.use_cases.pause(message_id, asked_by()),
+            harness.use_cases.cancel(message_id, asked_by()),
+            return_exceptions=True,
+        )
+        assert not isinstance(canceled, BaseException)
+        assert canceled.message.status is MessageStatus.CANCELED
+        # The pause came first and took hold, or second and was refused; it never undid the cancel.
+        assert isinstance(paused, IllegalTransition) or paused.receipt is not None
+    await harness.assert_once_each(message_id)
+
+
+async def test_pause_and_resume_ten_times_fast(harness: Harness) -> None:
+    """Whatever is asked in whatever order: the last one stands, each is answered once, nobody gets it twice."""
+    await harness.add_contacts(3000)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=2):
+        await harness.send(message_id)
+        await harness.until_left(50)
+        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+        for _ in range(10):
+            await handle.signal("pause", {"actor": "hasty"})
+            await handle.signal("resume", {"actor": "hasty"})
+
+        async def answered() -> bool:
+            history = await harness.use_cases.history(message_id)
+            return sum(entry.receipt is not None for entry in history) == 21
+
+        await eventually(answered, within=30)
+        await harness.until(message_id, MessageStatus.SENT)
+    await harness.assert_once_each(message_id)
+    assert len(harness.smtp.accepted()) == 3000
+
+
+async def test_commands_wait_for_a_worker(harness: Harness) -> None:
+    """With no worker up nothing leaves and nothing is confirmed; both happen in the right order once one is back."""
+    await harness.add_contacts(500)
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    with pytest.raises(IllegalTransition):  # no worker: it has not begun
+        await harness.use_cases.pause(message_id, asked_by())
+    canceled = await harness.use_cases.cancel(message_id, asked_by(), wait=timedelta(0))
+    assert canceled.receipt is None
+    assert canceled.message.pending_command == Verb.CANCEL
+    async with harness.worker():
+        await harness.until(message_id, MessageStatus.CANCELED)
+    assert harness.smtp.accepted() == []
+
+
+async def test_a_pause_overtaken_by_the_last_email_is_done(harness: Harness) -> None:
+    await harness.add_contacts(5)
+    message_id = await harness.draft()
+    async with harness.worker():
+        await harness.send(message_id)
+        await harness.until_left(5)
+        try:
+            result = await harness.use_cases.pause(message_id, asked_by())
+        except IllegalTransition as refused:  # it was sent before we asked
+            assert refused.details["status"] == MessageStatus.SENT
+        else:
+            assert result.receipt is not None
+            assert result.receipt.outcome is ReceiptOutcome.DONE
+            assert result.receipt.status_after in (MessageStatus.SENT, MessageStatus.PAUSED)
+
+
+# -- raw signals
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], ""),
+        (["the page is down"], "the page is down"),
+        ([42], "42"),
+        ([["a", "b"]], "['a', 'b']"),
+        ([{"reason": "r", "actor": "al"}], "r"),
+        ([{"unknown": 1}], ""),
+        ([{"reason": {"nested": True}, "command_id": 7}], "{'nested': True}"),
+        (["one", "two", "three"], "one"),
+        ([RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\xff\x00secret"))], "\ufffdsecret"),
+    ],
+    ids=["none", "text", "number", "list", "fields", "unknown field", "odd fields", "three", "undecodable"],
+)
+async def test_a_stop_is_never_lost_to_its_argument(harness: Harness, arguments: list[Any], reason: str) -> None:
+    await harness.add_contacts(400)
+    harness.smtp.set(delay_ms=5)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1, smtp_connections=2):
+        await harness.send(message_id)
+        await harness.until_left(1)
+        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+        await handle.signal("pause", args=arguments)
+        await harness.until(message_id, MessageStatus.PAUSED)
+        entry = (await harness.use_cases.history(message_id))[-1]
+        assert entry.receipt is not None
+        assert entry.reason == reason
+        assert entry.source == "temporal"
+
+
+async def test_canceling_the_workflow_in_temporal_is_a_cancel(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1):
+        await harness.send(message_id)
+        await harness.until_left(50)
+        await harness.client.get_workflow_handle(workflow_id(message_id, 1)).cancel()
+        await harness.until(message_id, MessageStatus.CANCELED)
+    await harness.assert_once_each(message_id)
+    assert (await harness.counts(message_id)).canceled > 0
+
+
+# -- hold, late, empty, no server
+
+
+async def test_nothing_begins_or_goes_on_under_the_hold(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    first, second = await harness.draft(), await harness.draft()
+    async with harness.worker(lanes=1):
+        await harness.send(first)
+        await harness.until_left(50)
+        async with harness.pool.acquire() as connection, connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hold_lock())")
+            await connection.execute("insert into hold (actor, reason) values ('test', 'incident')")
+        await harness.send(second)
+
+        async def quiet() -> bool:
+            return (await harness.counts(first)).claimed == 0
+
+        await eventually(quiet)
+        left = len(harness.smtp.accepted())
+        for message_id in (first, second):
+            handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+
+            async def waits(handle: Any = handle) -> bool:
+                details = (await handle.describe()).raw_description
+                return "timer" in str(await handle.fetch_history()).lower() and details is not None
+
+            await eventually(waits)
+        assert await harness.status(second) is MessageStatus.SCHEDULED
+        assert (await harness.use_cases.message(first)).held
+        assert len(harness.smtp.accepted()) == left
+        await harness.pool.execute("delete from hold")
+        for message_id in (first, second):
+            await harness.workflows.wake(message_id, 1)
+        await harness.until(first, MessageStatus.SENT)
+        await harness.until(second, MessageStatus.SENT)
+    assert len(harness.smtp.accepted()) == 2000
+
+
+async def test_a_message_that_begins_too_late_begins_paused(harness: Harness) -> None:
+    await harness.add_contacts(10)
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    await harness.pool.execute("update messages set accepted_at = accepted_at - interval '13 hours'")
+    async with harness.worker():
+        await harness.until(message_id, MessageStatus.PAUSED)
+        message = await harness.use_cases.message(message_id)
+        assert message.receipt is not None
+        assert (message.receipt.actor, message.receipt.command) == ("system", Verb.PAUSE)
+        assert message.counts.pending == 10
+        assert harness.smtp.accepted() == []
+        await harness.use_cases.resume(message_id, asked_by())
+        await harness.until(message_id, MessageStatus.SENT)
+    await harness.assert_once_each(message_id)
+
+
+async def test_an_empty_audience_is_refused_unless_allowed(harness: Harness) -> None:
+    await harness.add_contacts(1)
+    message_id = await harness.draft(audience=Audience(lists=("everybody",), where={"city": "Nowhere"}))
+    with pytest.raises(InvalidInput) as refused:
+        await harness.send(message_id)
+    assert refused.value.code == "empty_audience"
+    async with harness.worker():
+        await harness.use_cases.send(message_id, Schedule(), asked_by(), allow_empty=True)
+        await harness.until(message_id, MessageStatus.SENT)
+    assert (await harness.counts(message_id)).total == 0
+
+
+async def test_without_a_mail_server_nothing_is_lost(harness: Harness) -> None:
+    await harness.add_contacts(200)
+    harness.smtp.stop()
+    message_id = await harness.draft()
+    async with harness.worker(lanes=1):
+        await harness.send(message_id)
+        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+
+        async def says_so() -> bool:
+            return bool((await handle.query("get_progress"))["no_server"])
+
+        await eventually(says_so, within=20)
+        counts = await harness.counts(message_id)
+        assert counts.pending + counts.claimed == counts.total == 200
+        harness.smtp.start()
+        await harness.until(message_id, MessageStatus.SENT)
+    await harness.assert_once_each(message_id)
+    assert len(harness.smtp.accepted()) == 200
