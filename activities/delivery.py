@@ -114,15 +114,16 @@ class Lane:
         token = uuid4()
         lease = Lease(self._lease_length)  # counted from before the claim was asked for
         try:
-            claimed = await self._ledger.claim(
-                self._request.message_id,
-                self._request.generation,
-                self._request.lane,
-                as_of=self._now(),
-                most=self._request.window,
-                token=token,
-                lease=self._lease_length,
-            )
+            async with asyncio.timeout(lease.usable_seconds()):
+                claimed = await self._ledger.claim(
+                    self._request.message_id,
+                    self._request.generation,
+                    self._request.lane,
+                    as_of=self._now(),
+                    most=self._request.window,
+                    token=token,
+                    lease=self._lease_length,
+                )
         except BaseException:
             # The claim may have been made and its answer lost: undo it, so that nobody is in doubt.
             await asyncio.shield(self._until_it_succeeds(lambda: self._give_back(token, None), lease))
@@ -208,7 +209,9 @@ class Lane:
         wait = _REPEAT_AFTER_SECONDS
         while True:
             try:
-                return await attempt()
+                # A database that has vanished without a word is given up on, and asked over a fresh connection.
+                async with asyncio.timeout(self._lease_length.total_seconds()):
+                    return await attempt()
             except Exception as error:
                 if lease is not None and not lease.is_usable():
                     raise

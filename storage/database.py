@@ -23,6 +23,19 @@ else:
 MIGRATIONS = Path(__file__).with_name("migrations")
 _MIGRATION_LOCK = 7_364_001
 
+#: What asyncpg raises when a server cannot be connected to, or goes away.
+CONNECTION_ERRORS = (
+    OSError,
+    TimeoutError,
+    ValueError,  # an unreadable address
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.InvalidAuthorizationSpecificationError,
+    asyncpg.InvalidCatalogNameError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+)
+
 
 class MigrationMismatch(SendgateError):
     """The database was made by another version: an applied migration is not the file of that number here."""
@@ -40,16 +53,22 @@ async def open_pool(url: str, *, most: int = 10, application: str = "sendgate") 
             max_size=most,
             init=_initialise,
             timeout=10,
-            command_timeout=None,
             # UTC, so that wall-clock text in attributes means the same on every server.
             server_settings={"application_name": application, "timezone": "UTC"},
         )
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError, TimeoutError) as error:
-        raise Unreachable(f"The database does not answer: {_first_line(error)}.") from error
+        async with pool.acquire():
+            pass  # a pool connects when it is used: find out now whether it can
+    except CONNECTION_ERRORS as error:
+        raise unreachable(error) from error
     try:
         yield pool
     finally:
         pool.terminate()  # whatever is still running belongs to a caller that has gone
+
+
+def unreachable(error: BaseException) -> Unreachable:
+    """Return the sentence for an error of CONNECTION_ERRORS."""
+    return Unreachable(f"The database does not answer: {_first_line(error)}.")
 
 
 async def _initialise(connection: Connection) -> None:

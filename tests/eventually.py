@@ -6,12 +6,16 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 
 
-async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 10.0, every: float = 0.01) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T]], within: float = 10.0, every: float = 0.01) -> T: ...
+@overload
+async def eventually(condition: Callable[[], T], within: float = 10.0, every: float = 0.01) -> T: ...
+async def eventually(condition: Callable[[], Any], within: float = 10.0, every: float = 0.01) -> Any:
     """Return the first true value of `condition` (plain or async); fail after `within` seconds with the last value."""
     deadline = time.monotonic() + within
     while True:
@@ -19,7 +23,7 @@ async def eventually(condition: Callable[[], T | Awaitable[T]], within: float = 
         if inspect.isawaitable(value):
             value = await value
         if value:
-            return value  # type: ignore[return-value]  # awaited just above
+            return value
         if time.monotonic() > deadline:
             raise AssertionError(f"not true within {within} s; last value: {value!r}")
         await asyncio.sleep(every)

@@ -1,4 +1,4 @@
-"""A whole Sendgate for one test: its own database and SMTP server, workers in this process or in processes of their own."""
+"""A whole Sendgate for one test: its own database and SMTP server, workers in this process or as processes."""
 
 from __future__ import annotations
 
@@ -103,7 +103,9 @@ class Harness:
         } | changes
         with ExitStack() as stack:
             file = stack.enter_context(log.open("ab"))
-            process = subprocess.Popen([sys.executable, "worker.py"], cwd=ROOT, env=environment, stdout=file, stderr=file)
+            process = subprocess.Popen(
+                [sys.executable, "worker.py"], cwd=ROOT, env=environment, stdout=file, stderr=file
+            )
             try:
                 yield process
             finally:
@@ -114,7 +116,9 @@ class Harness:
 
     # -- what tests do all the time
 
-    async def add_contacts(self, number: int, *, list_name: str = "everybody", prefix: str = "c", **columns: str) -> None:
+    async def add_contacts(
+        self, number: int, *, list_name: str = "everybody", prefix: str = "c", time_zone: str | None = None
+    ) -> None:
         """Add contacts `{prefix}1@example.com` and so on, in one statement, to a list."""
         await self.pool.execute(
             "insert into contacts (address, address_key, attributes, time_zone)"
@@ -122,7 +126,7 @@ class Harness:
             "   from (select n, $2 || n || '@example.com' as a from generate_series(1, $1::int) as n) as made",
             number,
             prefix,
-            columns.get("time_zone"),
+            time_zone,
         )
         await self.pool.execute("insert into lists (name) values ($1) on conflict do nothing", list_name)
         await self.pool.execute(
@@ -157,7 +161,7 @@ class Harness:
         rows = await self.pool.fetch(
             "select status, count(*) from recipients where message_id = $1 group by status", message_id
         )
-        return Counts(**dict(rows), total=sum(row["count"] for row in rows))
+        return Counts(**{row["status"]: row["count"] for row in rows}, total=sum(row["count"] for row in rows))
 
     async def status(self, message_id: str) -> MessageStatus:
         return MessageStatus(await self.pool.fetchval("select status from messages where id = $1", message_id))

@@ -197,13 +197,17 @@ begin
         return 'in_flight';
     end if;
     quiet_at := clock_timestamp();
+    if target = 'paused' and message.status = 'sending'
+       and not exists (select from recipients where message_id = p_message_id and status in ('pending', 'deferred')) then
+        target := 'sent'; -- overtaken by the last email: there is nothing left to resume
+    end if;
     if target = 'canceled' then
         update recipients set status = 'canceled', settled_at = quiet_at
          where message_id = p_message_id and status in ('pending', 'deferred');
     end if;
     update messages
        set status = target, stopping = null, updated_at = quiet_at,
-           finished_at = case when target = 'canceled' then quiet_at end
+           finished_at = case when target in ('sent', 'canceled') then quiet_at end
      where id = p_message_id;
     perform answer(p_command_id, p_message_id, 'done', quiet_at, message.status, target, null);
     return target;

@@ -1,0 +1,123 @@
+"""What is typed behind an option, read and checked before anything is asked of a server."""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from models.audience import Audience
+from models.errors import InvalidInput
+from models.schedule import parse_instant
+
+#: Largest body in bytes; the same limit as `models.content` holds, met before the file is in memory.
+_BODY_LIMIT = 1024 * 1024
+_LONGEST_WAIT = timedelta(days=1)
+
+
+class Body(click.ParamType[str]):
+    """A file with one part of the message, read as UTF-8 (a byte order mark is dropped). An empty value is ""."""
+
+    name = "file"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if value == "":
+            return ""
+        path = Path(value)
+        try:
+            with path.open("rb") as file:
+                content = file.read(_BODY_LIMIT + 1)
+        except FileNotFoundError:
+            self.fail(f"there is no file {value}", param, ctx)
+        except IsADirectoryError:
+            self.fail(f"{value} is a directory, not a file", param, ctx)
+        except (OSError, ValueError) as error:
+            self.fail(f"{value} cannot be read ({getattr(error, 'strerror', None) or error})", param, ctx)
+        if len(content) > _BODY_LIMIT:
+            self.fail(f"{value} is larger than 1 MiB", param, ctx)
+        try:
+            return content.decode("utf-8-sig")
+        except UnicodeDecodeError as error:
+            self.fail(f"{value} is not UTF-8 (byte {error.start + 1})", param, ctx)
+
+
+class Where(click.ParamType[dict[str, object]]):
+    """Conditions as a JSON object. An attribute given twice is refused, since only one of them would hold."""
+
+    name = "json"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, object]:
+        if isinstance(value, dict):
+            return value
+        text = str(value)
+        try:
+            where = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
+        except json.JSONDecodeError as error:
+            self.fail(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}", param, ctx)
+        except RecursionError:
+            self.fail("nested too deeply", param, ctx)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if not isinstance(where, dict):
+            self.fail('not a JSON object; write it as {"city": "Oslo"}', param, ctx)
+        try:
+            Audience(where=where)
+        except ValidationError as error:
+            attribute = str(error.errors()[0]["loc"][1])
+            self.fail(f'{attribute}: not a condition; write it as "Oslo" or {{"gte": 30}}', param, ctx)
+        return where
+
+
+def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    result = dict(pairs)
+    if len(result) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"{json.dumps(twice, ensure_ascii=False)} is given twice; put its conditions together")
+    return result
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+class Instant(click.ParamType[datetime]):
+    """An instant with an offset (`models.schedule.parse_instant` says how it is written)."""
+
+    name = "when"
+
+    def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        if isinstance(value, datetime):
+            return value
+        try:
+            instant = parse_instant(value)
+            instant.astimezone(UTC)
+        except OverflowError:
+            raise InvalidInput(f"at: {value!r} is out of range.", field="at") from None
+        return instant
+
+
+class Seconds(click.ParamType[timedelta]):
+    """A number of seconds, from `least` to a day."""
+
+    name = "seconds"
+
+    def __init__(self, least: float = 0.0) -> None:
+        self._least = least
+
+    def convert(
+        self, value: str | float | timedelta, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        try:
+            seconds = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number of seconds", param, ctx)
+        if not math.isfinite(seconds) or not self._least <= seconds <= _LONGEST_WAIT.total_seconds():
+            self.fail(f"must be from {self._least:g} to {_LONGEST_WAIT.total_seconds():g} seconds", param, ctx)
+        return timedelta(seconds=seconds)

@@ -1,0 +1,195 @@
+"""The audience in SQL: the statement that yields its contacts, and what can be asked about it before a send.
+
+The statement is composed of constants and placeholders; what a user wrote travels in the parameters alone.
+"""
+
+# ruff: noqa: S608 — see above; the tests put quotes and semicolons into every place that a user can fill.
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+from models.audience import ORDERING, Audience, Condition, Operand, Operator, conditions, parse_instant
+from models.contact import Contact, shown
+from models.errors import InvalidInput
+from models.recipient import REACHED
+from storage.contacts import contact_of
+from storage.database import Connection
+
+_COMPARISON = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """Whom an audience is now."""
+
+    count: int  # contacts in the audience, suppressed ones included
+    suppressed: int  # of these, how many get nothing
+    excluded: int  # contacts of the lists and conditions whom the exclusions keep out
+    sample: list[Contact]  # the first few, by id
+
+
+def audience_sql(audience: Audience, first: int = 1) -> tuple[str, list[object]]:
+    """Return one SELECT of (contact_id, address, address_key, time_zone, suppressed), and its parameters.
+
+    The parameters are numbered from `$first`, so that the statement can stand inside another. Each contact
+    comes once, in no order. Raises InvalidInput as `models.audience.conditions` does.
+    """
+    values = _Parameters(first)
+    tests = [f"c.id in ({_members(values, audience.lists)})"]
+    tests += [_test(values, condition) for condition in conditions(audience)]
+    if audience.exclude_lists:
+        tests.append(
+            f"not exists (select from ({_members(values, audience.exclude_lists)}) as x where x.contact_id = c.id)"
+        )
+    if audience.exclude_recipients_of:
+        # By address: who was deleted and imported again has another id and the same mailbox.
+        tests.append(
+            "not exists (select from recipients as r where r.address_key = c.address_key"
+            f" and r.message_id = any({values.add(list(audience.exclude_recipients_of))}::text[])"
+            f" and r.status = any({values.add(sorted(REACHED))}::recipient_status[]))"
+        )
+    statement = (
+        "select c.id as contact_id, c.address, c.address_key, c.time_zone, s.id is not null as suppressed"
+        " from contacts as c left join suppressions as s on s.address_key = c.address_key where " + " and ".join(tests)
+    )
+    return statement, values.values
+
+
+async def check_lists_exist(connection: Connection, audience: Audience) -> None:
+    """Raise InvalidInput that names the first list of the audience that does not exist, and one that comes close."""
+    for field, names in (("lists", audience.lists), ("exclude_lists", audience.exclude_lists)):
+        known = {
+            row["name"] for row in await connection.fetch("select name from lists where name = any($1)", list(names))
+        }
+        missing = next((name for name in names if name not in known), None)
+        if missing is not None:
+            raise InvalidInput(
+                f"There is no list {shown(missing)}{await _hint(connection, missing)}.", field=f"audience.{field}"
+            )
+
+
+async def preview(connection: Connection, audience: Audience, sample: int = 5) -> Preview:
+    """Count the audience as it is now, and show its first contacts."""
+    kept, values = audience_sql(audience)
+    all_of_it, more_values = audience_sql(
+        audience.model_copy(update={"exclude_lists": (), "exclude_recipients_of": ()}), first=len(values) + 1
+    )
+    counts = await connection.fetchrow(
+        "select count(*) as count, count(*) filter (where suppressed) as suppressed,"
+        f" (select count(*) from ({all_of_it}) as all_of_it) as before_exclusions from ({kept}) as kept",
+        *values,
+        *more_values,
+    )
+    assert counts is not None
+    rows = await connection.fetch(
+        "select c.*, s.reason as suppressed, array(select l.name from list_members as m"
+        " join lists as l on l.id = m.list_id where m.contact_id = c.id order by l.name) as lists"
+        f" from (select contact_id from ({kept}) as a order by contact_id limit ${len(values) + 1}) as first"
+        " join contacts as c on c.id = first.contact_id left join suppressions as s using (address_key) order by c.id",
+        *values,
+        sample,
+    )
+    return Preview(
+        count=counts["count"],
+        suppressed=counts["suppressed"],
+        excluded=counts["before_exclusions"] - counts["count"],
+        sample=[contact_of(row) for row in rows],
+    )
+
+
+async def count_lacking(connection: Connection, audience: Audience, names: Sequence[str]) -> dict[str, int]:
+    """Return for each name how many of the audience have no such attribute (`email`: none lack it)."""
+    statement, values = audience_sql(audience)
+    rows = await connection.fetch(
+        f"select name, count(*) as lacking from ({statement}) as a join contacts as c on c.id = a.contact_id"
+        f" cross join unnest(${len(values) + 1}::text[]) as name"
+        " where case name when 'email' then false when 'time_zone' then c.time_zone is null"
+        " else c.attributes ->> name is null end group by name",
+        *values,
+        sorted(set(names)),
+    )
+    return dict.fromkeys(names, 0) | {row["name"]: row["lacking"] for row in rows}
+
+
+class _Parameters:
+    """The values of a statement under construction."""
+
+    def __init__(self, first: int) -> None:
+        self.values: list[object] = []
+        self._first = first
+
+    def add(self, value: object) -> str:
+        self.values.append(value)
+        return f"${self._first + len(self.values) - 1}"
+
+
+def _members(values: _Parameters, lists: Sequence[str]) -> str:
+    return (
+        "select m.contact_id from list_members as m join lists as l on l.id = m.list_id"
+        f" where l.name = any({values.add(list(lists))}::text[])"
+    )
+
+
+def _test(values: _Parameters, condition: Condition) -> str:
+    """Return the condition as a test that is true for those who meet it."""
+    operator, operand = condition.operator, condition.operand
+    if operator is Operator.IN and not operand:
+        return "false"
+    value = _value(values, condition.attribute)
+    if operator is Operator.EXISTS:
+        return f"{value} is not null" if operand else f"{value} is null"
+    if operator is Operator.CONTAINS:
+        # Not LIKE: its wildcards would have to be escaped.
+        return f"strpos(lower({value}), lower({values.add(operand)}::text)) > 0"
+    if operator in ORDERING:
+        return _ordered(values, value, _COMPARISON[operator], operand)
+    if operator is Operator.IN:
+        assert isinstance(operand, list)
+        return "(" + " or ".join([_equal(values, value, one) for one in operand]) + ")"
+    assert not isinstance(operand, list)
+    equal = _equal(values, value, operand)
+    # "is not true", so that a value that is absent or does not parse meets `ne`.
+    return f"({equal}) is not true" if operator is Operator.NE else equal
+
+
+def _value(values: _Parameters, attribute: str) -> str:
+    match attribute:
+        case "email":
+            return "c.address"
+        case "time_zone":
+            return "c.time_zone"
+        case _:
+            return f"(c.attributes ->> {values.add(attribute)}::text)"
+
+
+def _equal(values: _Parameters, value: str, operand: str | float | bool | None) -> str:
+    if operand is None:
+        return f"{value} is null"
+    if isinstance(operand, bool):
+        return f"lower({value}) = '{'true' if operand else 'false'}'"
+    if isinstance(operand, str):
+        return f"{value} = {values.add(operand)}::text"
+    return f"number_or_null({value}) = {values.add(Decimal(repr(operand)))}::numeric"
+
+
+def _ordered(values: _Parameters, value: str, comparison: str, operand: Operand) -> str:
+    if isinstance(operand, str):
+        instant = parse_instant(operand)
+        assert instant is not None, "checked by models.audience.conditions"
+        # As text: asyncpg takes the first and the last instant that Python knows for -infinity and infinity.
+        return f"instant_or_null({value}) {comparison} {values.add(instant.isoformat())}::text::timestamptz"
+    assert isinstance(operand, int | float)
+    return f"number_or_null({value}) {comparison} {values.add(Decimal(repr(operand)))}::numeric"
+
+
+async def _hint(connection: Connection, missing: str) -> str:
+    """Return "; did you mean …?" for a name that comes close, whatever its case."""
+    names = {
+        row["name"].casefold(): row["name"] for row in await connection.fetch("select name from lists limit 10000")
+    }
+    alike = difflib.get_close_matches(missing.casefold(), names, 1)
+    return f"; did you mean {shown(names[alike[0]])}?" if alike else ""
