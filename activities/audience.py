@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from activities.heartbeat import heartbeats
 from activities.ports import SendingPort
 from activities.requests import BeginRequest, MessageRef, ResumeRequest
 from models.ledger import Adoption, Beginning, ResumeOutcome
@@ -26,11 +27,15 @@ class AudienceActivities:
     @activity.defn
     async def begin(self, request: BeginRequest) -> Beginning:
         """Turn the audience into recipients and open the gate, unless it is held, over or begun already."""
-        return await self._sending.begin(request.message_id, request.generation, as_of=request.as_of, late=request.late)
+        with heartbeats():
+            return await self._sending.begin(
+                request.message_id, request.generation, as_of=request.as_of, late=request.late
+            )
 
     @activity.defn
     async def resume(self, request: ResumeRequest) -> ResumeOutcome:
         """Read the audience again and open the gate, unless a stop came after it."""
-        return await self._sending.resume(
-            request.message_id, request.generation, request.command, request.number, as_of=request.as_of
-        )
+        with heartbeats():
+            return await self._sending.resume(
+                request.message_id, request.generation, request.command, request.number, as_of=request.as_of
+            )

@@ -8,6 +8,7 @@ when the claim may be lost; a settle is repeated until it succeeds, and nothing 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
@@ -18,6 +19,7 @@ from uuid import UUID, uuid4
 
 from temporalio import activity
 
+from activities.heartbeat import heartbeats
 from activities.lease import Lease, lease_clock
 from activities.ports import CompiledMessage, LanePort, MessageSource, RenderingFailed, Transport
 from activities.requests import LaneRequest
@@ -27,10 +29,9 @@ from models.retry import MOST_TRIES, wait_before_next_try
 
 T = TypeVar("T")
 
-#: How often a lane says that it lives, and so how late it may hear of a cancellation where the server cannot push it.
-HEARTBEAT_EVERY = timedelta(seconds=0.5)
 _REPEAT_AFTER_SECONDS = 0.2
 _REPEAT_SLOWEST_SECONDS = 5.0
+_ADDRESS = re.compile(r"\S+@\S+")
 
 
 class DeliveryActivities:
@@ -53,7 +54,7 @@ class DeliveryActivities:
         message = await self._messages.compiled(request.message_id, request.generation)
         lane = Lane(request, message, self._ledger, self._transport, lease=self._lease)
         running = asyncio.create_task(lane.run())
-        with _heartbeats(lane), _stopped_by_shutdown(lane):
+        with heartbeats(lambda: lane.report(LaneEnd.SLICE_OVER).settled), _stopped_by_shutdown(lane):
             try:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
@@ -184,7 +185,7 @@ class Lane:
         for recipient, outcome in zip(claimed, outcomes, strict=True):
             if outcome.verdict in (Verdict.NOT_HANDED_OVER, Verdict.NO_SERVER):
                 given_back.append(recipient.contact_id)
-                self._last_reply = outcome.reply or self._last_reply
+                self._last_reply = _without_addresses(outcome.reply) or self._last_reply
                 continue
             next_try_at = None
             if outcome.verdict is Verdict.DEFERRED:
@@ -244,6 +245,11 @@ def _is_back_off(outcome: Outcome) -> bool:
     return outcome.verdict in (Verdict.NO_SERVER, Verdict.NOT_HANDED_OVER)
 
 
+def _without_addresses(reply: str | None) -> str | None:
+    """A lane's report goes into Temporal's history, where no address may stand; a server may quote one."""
+    return _ADDRESS.sub("(address)", reply) if reply else None
+
+
 def _gave_up(outcome: Outcome) -> Outcome:
     return Outcome(
         Verdict.FAILED,
@@ -252,22 +258,6 @@ def _gave_up(outcome: Outcome) -> Outcome:
         outcome.enhanced_code,
         f"gave up after {MOST_TRIES} tries: {outcome.reply or 'no reply'}"[:500],
     )
-
-
-@contextmanager
-def _heartbeats(lane: Lane) -> Iterator[None]:
-    """Tell Temporal that the lane lives, with what it has settled so far (for the Temporal UI)."""
-
-    async def beat() -> None:
-        while True:
-            activity.heartbeat(lane.report(LaneEnd.SLICE_OVER).settled)
-            await asyncio.sleep(HEARTBEAT_EVERY.total_seconds())
-
-    task = asyncio.create_task(beat())
-    try:
-        yield
-    finally:
-        task.cancel()
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import asyncio
 
 from temporalio import activity
 
+from activities.heartbeat import heartbeats
 from activities.ports import SendingPort
 from activities.requests import AnswerRequest, CommandRequest
 from models.message import MessageStatus
@@ -32,15 +33,15 @@ class GateActivities:
         What a dead worker holds is in flight until its lease is over.
         """
         look_again_after = _FIRST_LOOK_SECONDS
-        while True:
-            status = await self._sending.confirm_stop(
-                request.message_id, request.generation, request.command, request.number
-            )
-            if status is not None:
-                return status
-            activity.heartbeat()
-            await asyncio.sleep(look_again_after)
-            look_again_after = min(look_again_after * 1.5, _SLOWEST_LOOK_SECONDS)
+        with heartbeats():
+            while True:
+                status = await self._sending.confirm_stop(
+                    request.message_id, request.generation, request.command, request.number
+                )
+                if status is not None:
+                    return status
+                await asyncio.sleep(look_again_after)
+                look_again_after = min(look_again_after * 1.5, _SLOWEST_LOOK_SECONDS)
 
     @activity.defn
     async def answer(self, request: AnswerRequest) -> MessageStatus | None:

@@ -47,9 +47,14 @@ DELIVERY_QUEUE = "batch-send-delivery"
 SEARCH_STATUS = SearchAttributeKey.for_keyword("SendgateStatus")
 
 _FOREVER = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
-_QUICK: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=30), "retry_policy": _FOREVER}
-#: Reading an audience of millions takes its time; waiting for quiet may take a lease.
-_LONG: dict[str, Any] = {"start_to_close_timeout": timedelta(minutes=30), "retry_policy": _FOREVER}
+#: One short transaction. A worker that dies with it costs a stop this much.
+_QUICK: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=10), "retry_policy": _FOREVER}
+#: Reading an audience of millions takes its time, and so may waiting for quiet; these heartbeat.
+_LONG: dict[str, Any] = {
+    "start_to_close_timeout": timedelta(minutes=30),
+    "heartbeat_timeout": timedelta(seconds=10),
+    "retry_policy": _FOREVER,
+}
 
 
 @workflow.defn(name="BatchSendWorkflow")
@@ -291,7 +296,6 @@ class BatchSendWorkflow:
             await workflow.execute_activity_method(
                 GateActivities.confirm_stop,
                 self._request(entry),
-                heartbeat_timeout=timedelta(seconds=10),
                 summary=f"{entry.command.verb}: wait until nothing is in flight",
                 **_LONG,
             )
