@@ -303,6 +303,7 @@ class BatchSendWorkflow:
         self._last_effective = entry.command.verb
         # Lanes come back on their own, or their heartbeat fails; nothing of the ledger waits for them.
         await workflow.wait_condition(self._lanes_are_back)
+        await self._look()  # for what is shown from here on
 
     async def _close_gate(self, entry: NumberedCommand) -> None:
         """Close the gate for a stop, once."""
@@ -358,7 +359,7 @@ class BatchSendWorkflow:
         await self._wait(self._knobs.hold_timer, why, until=lambda: self._wakes > seen)
 
     async def _wait_for_command(self) -> None:
-        self._describe("paused; nothing leaves until it is resumed")
+        self._describe("nothing leaves until it is resumed")
         await workflow.wait_condition(lambda: bool(self._queue))
 
     async def _wait(self, duration: timedelta, why: str, *, until: Callable[[], bool] | None = None) -> None:

@@ -1,0 +1,176 @@
+"""What an operator sees in the Temporal UI, read through its API in every state; and what is not there: addresses."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from google.protobuf.json_format import MessageToJson
+from temporalio.api.sdk.v1 import WorkflowMetadata
+from temporalio.client import WorkflowHandle
+
+from client.temporal import MESSAGE_ID, MESSAGE_NAME, STATUS, Workflows
+from models.message import MessageStatus, workflow_id
+from tests.eventually import eventually
+from tests.harness import Harness, asked_by
+from workflows.state import Knobs
+
+
+def handle_of(harness: Harness, message_id: str, generation: int = 1) -> WorkflowHandle[Any, Any]:
+    return harness.client.get_workflow_handle(workflow_id(message_id, generation))
+
+
+async def details_of(handle: WorkflowHandle[Any, Any]) -> str:
+    """The current details, asked the way the Temporal UI asks for them."""
+    metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
+    return str(metadata.current_details)
+
+
+async def summaries_of(handle: WorkflowHandle[Any, Any]) -> list[str]:
+    """Summaries of timers and activities, in the order of the history."""
+    events = (await handle.fetch_history()).events
+    return [json.loads(e.user_metadata.summary.data) for e in events if e.user_metadata.summary.data]
+
+
+async def status_attribute(handle: WorkflowHandle[Any, Any]) -> str | None:
+    return (await handle.describe()).typed_search_attributes.get(STATUS)
+
+
+async def test_every_state_can_be_read(harness: Harness) -> None:
+    await harness.add_contacts(1000)
+    harness.smtp.set(delay_ms=5)
+    message_id = await harness.draft(name="Spring sale")
+    handle = handle_of(harness, message_id)
+    async with harness.worker(lanes=1):
+        at = datetime.now(UTC) + timedelta(seconds=3)
+        await harness.send(message_id, at=at)
+
+        async def sleeps() -> bool:
+            return any("Spring sale: to be sent at" in summary for summary in await summaries_of(handle))
+
+        await eventually(sleeps)
+        attributes = (await handle.describe()).typed_search_attributes
+        assert attributes.get(MESSAGE_ID) == message_id
+        assert attributes.get(MESSAGE_NAME) == "Spring sale"
+        assert attributes.get(STATUS) == MessageStatus.SCHEDULED
+        assert f"**scheduled** · Spring sale: to be sent at {at:%Y-%m-%d %H:%M:%S} UTC" in await details_of(handle)
+
+        await harness.until_left(50)
+        assert await status_attribute(handle) == MessageStatus.SENDING
+        assert "**sending**" in await details_of(handle)
+
+        await harness.use_cases.pause(message_id, asked_by())
+
+        async def says_paused() -> bool:
+            return "**paused** · nothing leaves until it is resumed" in await details_of(handle)
+
+        await eventually(says_paused)
+        assert await status_attribute(handle) == MessageStatus.PAUSED
+        counts = await harness.counts(message_id)
+        details = await details_of(handle)
+        assert f"| sent | {counts.sent:,} |" in details
+        assert f"| pending | {counts.pending:,} |" in details
+        assert "| **total** | **1,000** |" in details
+
+        harness.smtp.set(delay_ms=0)
+        await harness.use_cases.resume(message_id, asked_by())
+        await harness.until(message_id, MessageStatus.SENT)
+        assert (await handle.result())["status"] == MessageStatus.SENT
+        assert await status_attribute(handle) == MessageStatus.SENT
+        assert "| sent | 1,000 |" in await details_of(handle)
+
+        canceled = await harness.draft()
+        await harness.send(canceled, at=datetime.now(UTC) + timedelta(days=1))
+        await harness.use_cases.cancel(canceled, asked_by())
+        await handle_of(harness, canceled).result()
+        assert await status_attribute(handle_of(harness, canceled)) == MessageStatus.CANCELED
+
+    said = await summaries_of(handle)
+    for expected in ("take the message on", "look at the ledger", "lane 1 of 1", "pause: close the gate"):
+        assert expected in said
+
+
+async def test_messages_are_found_by_their_search_attributes(harness: Harness) -> None:
+    """The query of the operations page: every message that is sending, to be paused by one command."""
+    await harness.add_contacts(1)
+    message_id = await harness.draft(name="Findable")
+    async with harness.worker():
+        await harness.send(message_id, at=datetime.now(UTC) + timedelta(days=1))
+
+        async def found() -> list[str]:
+            query = (
+                f'SendgateMessageId = "{message_id}" AND SendgateMessageName = "Findable"'
+                ' AND SendgateStatus = "scheduled" AND ExecutionStatus = "Running"'
+            )
+            return [execution.id async for execution in harness.client.list_workflows(query)]
+
+        assert await eventually(found) == [workflow_id(message_id, 1)]
+
+
+async def test_details_are_set_again_after_continue_as_new(harness: Harness) -> None:
+    harness.workflows = Workflows(harness.client, knobs=Knobs(continue_after_events=30))
+    await harness.add_contacts(300)
+    message_id = await harness.draft()
+    handle = handle_of(harness, message_id)
+    async with harness.worker(lanes=1):
+        await harness.send(message_id, at=datetime.now(UTC) + timedelta(days=1))
+        for _ in range(12):
+            await handle.signal("resume")
+
+        async def continued() -> bool:
+            return bool((await handle.query("get_progress"))["runs"] >= 2)
+
+        await eventually(continued)
+
+        async def says_so() -> bool:
+            return "**scheduled** · News: to be sent at" in await details_of(handle)
+
+        await eventually(says_so)
+        assert (await handle.describe()).typed_search_attributes.get(STATUS) == MessageStatus.SCHEDULED
+
+
+async def test_no_address_and_no_text_is_in_the_history(harness: Harness) -> None:
+    """One history with everything in it: refusals, deferrals, a missing server, commands; searched as raw JSON."""
+    await harness.add_contacts(300, prefix="secretperson")
+    harness.smtp.refuse("secretperson7@", "421 4.3.2 <secretperson7@example.com> come back later")
+    message_id = await harness.draft(subject="Unmistakable subject", text="Unmistakable text")
+    handle = handle_of(harness, message_id)
+    async with harness.worker(lanes=2):
+        await harness.send(message_id)
+        await harness.until_left(100)
+        await harness.use_cases.pause(message_id, asked_by())
+        harness.smtp.set(refuse=[])
+        if await harness.status(message_id) is MessageStatus.PAUSED:
+            await harness.use_cases.resume(message_id, asked_by())
+
+        async def nearly_over() -> bool:
+            counts = await harness.counts(message_id)
+            return counts.sent + counts.deferred == 300
+
+        await eventually(nearly_over, within=30)
+        history = await handle.fetch_history()
+    # Payloads are base64 in the JSON; decode every one of them.
+    raw = "".join(MessageToJson(event) for event in history.events)
+    payloads = b"".join(payload for event in history.events for payload in _payloads(event))
+    for secret in ("secretperson", "@example.com", "Unmistakable"):
+        assert secret not in raw
+        assert secret.encode() not in payloads
+
+
+def _payloads(message: Any) -> list[bytes]:
+    """Every bytes field of a protobuf message, however deep."""
+    found: list[bytes] = []
+    for descriptor, value in message.ListFields():
+        values = value.values() if hasattr(value, "values") else value if _is_repeated(value) else [value]
+        for each in values:
+            if isinstance(each, bytes):
+                found.append(each)
+            elif hasattr(each, "ListFields"):
+                found += _payloads(each)
+        del descriptor
+    return found
+
+
+def _is_repeated(value: Any) -> bool:
+    return hasattr(value, "append") and not isinstance(value, bytes)
