@@ -1,0 +1,231 @@
+"""The rules of a lane, each broken on purpose by a ledger or a next hop that misbehaves."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from activities import delivery
+from activities.delivery import Lane
+from activities.lease import Lease
+from activities.ports import Email, Permit, RenderingFailed
+from activities.requests import LaneRequest
+from models.ledger import LaneEnd
+from models.recipient import ClaimedRecipient, Outcome, Verdict
+from models.retry import MOST_TRIES
+from tests.eventually import eventually
+
+LEASE = timedelta(seconds=30)
+
+
+class Book:
+    """A ledger in memory that writes down what it is asked."""
+
+    def __init__(self, recipients: int, *, attempts: int = 1) -> None:
+        self.waiting = list(range(1, recipients + 1))
+        self.calls: list[tuple[str, Any]] = []
+        self.failures: dict[str, list[Exception]] = {}
+        self.settled: dict[int, Outcome] = {}
+        self.next_tries: dict[int, datetime | None] = {}
+        self.given_back: list[int] = []
+        self.renewals = 1
+        self._attempts = attempts
+        self._held: dict[UUID, list[int]] = {}
+
+    def fail(self, call: str, *errors: Exception) -> None:
+        self.failures[call] = list(errors)
+
+    def _note(self, call: str, what: Any = None) -> None:
+        self.calls.append((call, what))
+        if self.failures.get(call):
+            raise self.failures[call].pop(0)
+
+    async def claim(
+        self, message_id: str, generation: int, lane: str, *, as_of: datetime, most: int, token: UUID, lease: timedelta
+    ) -> list[ClaimedRecipient] | LaneEnd:
+        taken, self.waiting = self.waiting[:most], self.waiting[most:]
+        self._held[token] = taken
+        self._note("claim", token)
+        if not taken:
+            return LaneEnd.NOTHING_DUE
+        return [ClaimedRecipient(n, f"r{n}@example.com", self._attempts, None, {}) for n in taken]
+
+    async def settle(
+        self, message_id: str, lane: str, token: UUID, outcomes: Sequence[tuple[int, Outcome, datetime | None]]
+    ) -> int:
+        self._note("settle", [contact_id for contact_id, _, _ in outcomes])
+        for contact_id, outcome, next_try_at in outcomes:
+            self.settled[contact_id] = outcome
+            self.next_tries[contact_id] = next_try_at
+        return len(outcomes)
+
+    async def give_back(self, message_id: str, lane: str, token: UUID, contact_ids: Sequence[int] | None) -> int:
+        self._note("give_back", contact_ids)
+        given = self._held[token] if contact_ids is None else contact_ids
+        self.given_back += given
+        return len(given)
+
+    async def renew(self, message_id: str, tokens: Sequence[UUID], lease: timedelta) -> int:
+        self._note("renew")
+        return self.renewals
+
+
+class Hop:
+    """A next hop that answers as it is told, for each recipient."""
+
+    def __init__(self, answer: Callable[[str], Outcome] = lambda _: Outcome(Verdict.SENT)) -> None:
+        self.answer = answer
+        self.begun: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def hand_over(self, email: Email, permit: Permit) -> Outcome:
+        if not permit.may_start():
+            return Outcome(Verdict.NOT_HANDED_OVER)
+        self.begun.append(email.recipient)
+        try:
+            await self.gate.wait()
+        except asyncio.CancelledError:
+            return Outcome(Verdict.IN_DOUBT)
+        return self.answer(email.recipient)
+
+
+class Letter:
+    """A compiled message that fails for whom it is told to."""
+
+    def __init__(self, *, fails_for: Sequence[int] = ()) -> None:
+        self._fails_for = fails_for
+
+    def render(self, recipient: ClaimedRecipient) -> Email:
+        if recipient.contact_id in self._fails_for:
+            raise RenderingFailed("division by zero")
+        return Email("news@example.com", recipient.address, b"")
+
+
+def lane_of(book: Book, hop: Hop, *, window: int = 10, lease: timedelta = LEASE, letter: Letter | None = None) -> Lane:
+    request = LaneRequest(
+        message_id="m",
+        generation=1,
+        lane="1.0",
+        as_of=datetime.now(UTC),
+        window=window,
+        slice_length=timedelta(seconds=60),
+    )
+    return Lane(request, letter or Letter(), book, hop, lease=lease)
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Repeat at once: what is under test is that it is repeated."""
+    monkeypatch.setattr(delivery, "_REPEAT_AFTER_SECONDS", 0.001)
+
+
+async def test_windows_are_taken_until_nothing_is_due() -> None:
+    book = Book(25)
+    report = await lane_of(book, Hop()).run()
+    assert report.end is LaneEnd.NOTHING_DUE
+    assert report.settled == {"sent": 25}
+    assert [call for call, _ in book.calls] == ["claim", "settle"] * 3 + ["claim"]
+
+
+async def test_a_settle_is_repeated_until_it_succeeds_and_nothing_is_claimed_before() -> None:
+    book = Book(15)
+    book.fail("settle", OSError("gone"), OSError("still gone"), OSError("nearly back"))
+    await lane_of(book, Hop()).run()
+    assert [call for call, _ in book.calls] == ["claim", *["settle"] * 4, "claim", "settle", "claim"]
+    assert len(book.settled) == 15
+
+
+async def test_a_claim_whose_answer_was_lost_is_given_back_by_its_token() -> None:
+    book = Book(5)
+    book.fail("claim", OSError("the answer was lost"))
+    with pytest.raises(OSError, match="lost"):
+        await lane_of(book, Hop()).run()
+    assert book.given_back == [1, 2, 3, 4, 5]
+    assert not book.settled
+
+
+async def test_stopped_it_finishes_what_runs_and_gives_back_the_rest() -> None:
+    book, hop = Book(30), Hop()
+    hop.gate.clear()
+    lane = lane_of(book, hop)
+    running = asyncio.create_task(lane.run())
+    await eventually(lambda: len(hop.begun) == 10)
+    lane.stop()
+    hop.gate.set()
+    report = await running
+    assert report.end is LaneEnd.STOPPED
+    assert report.settled == {"sent": 10}
+    assert [call for call, _ in book.calls] == ["claim", "settle"]
+    assert len(book.waiting) == 20
+
+
+async def test_when_the_lease_is_lost_conversations_are_aborted() -> None:
+    """Whose final dot was written is in doubt; the others are given back."""
+    book, hop = Book(4), Hop()
+    book.renewals = 0  # the database no longer knows the claim
+    hop.gate.clear()
+    lane = lane_of(book, hop, lease=timedelta(seconds=0.3))
+    await asyncio.wait_for(lane._take_window(), 10)
+    assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.IN_DOUBT}
+
+
+async def test_a_lease_is_renewed_while_conversations_last() -> None:
+    book, hop = Book(4), Hop()
+    hop.gate.clear()
+    lane = lane_of(book, hop, lease=timedelta(seconds=0.3))
+    running = asyncio.create_task(lane.run())
+    await eventually(lambda: sum(call == "renew" for call, _ in book.calls) >= 4)
+    hop.gate.set()
+    await running
+    assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.SENT}
+
+
+async def test_without_a_server_everybody_is_given_back_and_the_lane_ends() -> None:
+    book, hop = Book(20), Hop(lambda _: Outcome(Verdict.NO_SERVER, reply="421 <r1@example.com> too many"))
+    report = await lane_of(book, hop).run()
+    assert report.end is LaneEnd.NO_SERVER
+    assert report.given_back == 10
+    assert report.last_reply == "421 (address) too many"  # it goes into Temporal's history
+    assert [call for call, _ in book.calls] == ["claim", "give_back"]
+
+
+async def test_one_whose_template_fails_has_failed_and_the_others_are_sent() -> None:
+    book = Book(3)
+    await lane_of(book, Hop(), letter=Letter(fails_for=[2])).run()
+    assert book.settled[2] == Outcome(Verdict.FAILED, reply="division by zero")
+    assert [book.settled[n].verdict for n in (1, 3)] == [Verdict.SENT, Verdict.SENT]
+
+
+async def test_refused_for_now_is_tried_again_later_and_given_up_in_the_end() -> None:
+    refused = Hop(lambda _: Outcome(Verdict.DEFERRED, smtp_code=451, reply="later"))
+    book = Book(1)
+    await lane_of(book, refused).run()
+    assert book.settled[1].verdict is Verdict.DEFERRED
+    next_try_at = book.next_tries[1]
+    assert next_try_at is not None
+    assert timedelta(seconds=50) < next_try_at - datetime.now(UTC) <= timedelta(seconds=60)
+    book = Book(1, attempts=MOST_TRIES)
+    await lane_of(book, refused).run()
+    assert book.settled[1].verdict is Verdict.FAILED
+    assert "gave up" in (book.settled[1].reply or "")
+
+
+def test_a_lease_is_not_used_in_its_last_fifteenth() -> None:
+    now = 100.0
+    lease = Lease(timedelta(seconds=30), clock=lambda: now)
+    assert lease.usable_seconds() == pytest.approx(28)
+    now = 127.9
+    assert lease.is_usable()
+    lease.renewed(asked_at=110.0)
+    assert lease.usable_seconds() == pytest.approx(10.1)
+    now = 138.0
+    assert not lease.is_usable()
+    lease.renewed(asked_at=130.0)
+    lease.lose()
+    assert not lease.is_usable()
