@@ -27,7 +27,7 @@ from activities.rendering import compile_message
 from activities.smtp.connections import SmtpTransport
 from client.sweep import Sweep
 from client.temporal import BOOKKEEPING_QUEUE, Workflows, connect, ensure_search_attributes
-from models.errors import InvalidInput, SendgateError
+from models.errors import InvalidInput, SendgateError, Unreachable
 from settings import Settings, read_settings
 from storage import messages
 from storage.database import Pool, migrate, open_pool
@@ -164,7 +164,7 @@ def main() -> int:
         asyncio.run(_main())
     except SendgateError as error:
         sys.stderr.write(f"{error.message}\n")
-        return 2 if isinstance(error, InvalidInput) else 5
+        return 2 if isinstance(error, InvalidInput) else 5 if isinstance(error, Unreachable) else 1
     return 0
 
 

@@ -19,11 +19,15 @@ def parse_duration(text: str) -> timedelta:
     Raises ValueError with a sentence that names what would be right.
     """
     written = text.strip()
-    short = _SHORT.fullmatch(written)
+    short, iso = _SHORT.fullmatch(written), _ISO.fullmatch(written)
+    parts: dict[str, str] = {}
     if short:
-        return timedelta(seconds=float(short[1]) * _UNITS[short[2] or "s"])
-    iso = _ISO.fullmatch(written)
-    if iso and any(iso.groupdict().values()):
-        parts = {unit: float(value) for unit, value in iso.groupdict().items() if value}
-        return timedelta(seconds=sum(value * _UNITS[unit] for unit, value in parts.items()))
+        parts = {short[2] or "s": short[1]}
+    elif iso:
+        parts = {unit: value for unit, value in iso.groupdict().items() if value}
+    if parts:
+        try:
+            return timedelta(seconds=sum(float(value) * _UNITS[unit] for unit, value in parts.items()))
+        except OverflowError:
+            raise ValueError(f"{text!r} is too long for a duration") from None
     raise ValueError(f"{text!r} is not a duration; write 30s, 15m, 12h, 1d or PT15M")

@@ -70,6 +70,11 @@ def test_what_is_no_duration_is_refused(text: str) -> None:
         parse_duration(text)
 
 
+def test_a_duration_longer_than_time_itself_is_refused() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        parse_duration("99999999999999d")
+
+
 @given(st.integers(min_value=1, max_value=MOST_TRIES - 1))
 def test_waits_between_tries_grow_up_to_an_hour(tries: int) -> None:
     wait = wait_before_next_try(tries)
