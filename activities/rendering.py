@@ -1,0 +1,110 @@
+"""Rendering: a message compiled once, then one email a recipient with only what differs made anew.
+
+Checks of a message's templates before it is stored are in `activities.template_check`, and named here too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from email.utils import formatdate
+
+from activities import mime
+from activities.ports import CompiledMessage, Email, RenderingFailed
+from activities.template_check import attributes_named, check_templates
+from activities.templates import LARGEST, Template
+from models.message import MessageContent
+from models.recipient import ClaimedRecipient
+
+__all__ = ["attributes_named", "check_templates", "compile_message"]
+
+
+def compile_message(
+    message_id: str, content: MessageContent, *, message_id_domain: str | None = None
+) -> CompiledMessage:
+    """Compile the message's templates and build its MIME frame.
+
+    Message-IDs are the same for the same (`message_id`, contact) at every rendering, also in another process; their
+    domain is `message_id_domain`, or else that of the from address. Raises InvalidInput if a template is wrong.
+    """
+    check_templates(content)
+    return RenderedMessage(message_id, content, message_id_domain)
+
+
+class RenderedMessage:
+    """`activities.ports.CompiledMessage` by Jinja2 and quoted-printable."""
+
+    def __init__(self, message_id: str, content: MessageContent, message_id_domain: str | None) -> None:
+        self._message_id = message_id
+        self._sender = mime.mailbox(content.from_address)
+        self._domain = message_id_domain or self._sender.rpartition("@")[2]
+        self._subject = Template("subject", content.subject, escape=False)
+        self._constant_subject = None if self._subject.constant is None else mime.header("Subject", content.subject)
+        self._head = mime.address_header("From", self._sender, content.from_name)
+        if content.reply_to:
+            self._head += mime.address_header("Reply-To", mime.mailbox(content.reply_to))
+        self._head += b"MIME-Version: 1.0\r\n"
+        self._frame = _frame(message_id, content)
+        self._date = (0, b"")
+
+    def render(self, recipient: ClaimedRecipient) -> Email:
+        """Return the email for one recipient. Raises RenderingFailed."""
+        try:
+            address = mime.mailbox(recipient.address)
+            head = (
+                self._head,
+                mime.address_header("To", address),
+                self._constant_subject or mime.header("Subject", self._subject.render(recipient)),
+                self._date_header(),
+                self._message_id_header(recipient.contact_id),
+            )
+            body = [piece if isinstance(piece, bytes) else piece.render(recipient) for piece in self._frame]
+        except ValueError as error:  # of no use in an email: an address, or text that is not Unicode
+            raise RenderingFailed(f"The email cannot be written: {_reason(error)}.") from error
+        content = b"".join((*head, *body))
+        if len(content) > LARGEST:
+            raise RenderingFailed(f"The email is larger than {LARGEST // 1024**2} MiB.")
+        return Email(self._sender, address, content)
+
+    def _date_header(self) -> bytes:
+        now = int(time.time())
+        if self._date[0] != now:
+            self._date = (now, f"Date: {formatdate(now, localtime=False)}\r\n".encode("ascii"))
+        return self._date[1]
+
+    def _message_id_header(self, contact_id: int) -> bytes:
+        unique = hashlib.sha256(f"{self._message_id}/{contact_id}".encode()).hexdigest()[:40]
+        return f"Message-ID: <{unique}@{self._domain}>\r\n".encode("ascii")
+
+
+class _Body:
+    """The body of one part, encoded once if it is the same for everybody."""
+
+    def __init__(self, field: str, source: str, *, escape: bool) -> None:
+        self._template = Template(field, source, escape=escape)
+        self._constant = None if self._template.constant is None else mime.encode_text(source)
+
+    def render(self, recipient: ClaimedRecipient) -> bytes:
+        return self._constant or mime.encode_text(self._template.render(recipient))
+
+
+def _frame(message_id: str, content: MessageContent) -> list[bytes | _Body]:
+    """Return what follows the headers of a recipient: constant bytes and the bodies between them, in order."""
+    parts: list[tuple[bytes, _Body]] = []
+    if content.text or not content.html:
+        parts.append((mime.text_part_header("plain"), _Body("text", content.text or "", escape=False)))
+    if content.html:  # last: the best form comes last (RFC 2046 section 5.1.4)
+        parts.append((mime.text_part_header("html"), _Body("html", content.html, escape=True)))
+    if len(parts) == 1:
+        return [*parts[0]]
+    boundary = mime.boundary(hashlib.sha256(message_id.encode()).hexdigest()[:32])
+    frame: list[bytes | _Body] = [mime.alternative_header(boundary)]
+    for header, body in parts:
+        # The line break before a boundary belongs to the boundary; the bodies end with one of their own.
+        frame += [f"--{boundary}\r\n".encode("ascii") + header, body, b"\r\n"]
+    return [*frame, f"--{boundary}--\r\n".encode("ascii")]
+
+
+def _reason(error: ValueError) -> str:
+    """Say what was wrong without the data that was: Python's own texts quote it."""
+    return "it has text that is not Unicode" if isinstance(error, UnicodeError) else "its address is not usable"
