@@ -25,6 +25,12 @@ __all__ = ["smtp_server"]
 _numbers = itertools.count(1)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--record-histories", action="store_true", help="write the histories that tests/replay replays, anew"
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresCluster]:
     """A cluster with fsync off: durability against power loss is PostgreSQL's own promise, not under test."""

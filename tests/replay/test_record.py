@@ -1,0 +1,201 @@
+"""Record histories for the replay tests: `make test PYTEST_ARGS="tests/replay --record-histories"`.
+
+To be done when a change of the workflow is meant to be incompatible with sends that are under way: never lightly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import WorkflowHandle
+
+from client.temporal import Workflows
+from models.message import MessageStatus as S
+from models.message import workflow_id
+from models.schedule import Schedule
+from tests.eventually import eventually
+from tests.harness import Harness, asked_by
+from tests.replay.test_replay import HISTORIES
+from workflows.state import Knobs
+
+SOON = timedelta(days=1)
+#: On which machine a history was recorded is nobody's business.
+_WHERE = re.compile(r'"\d+@[^"]*"')
+
+
+async def sent_now(harness: Harness) -> str:
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def sent_at_an_instant(harness: Harness) -> str:
+    message_id = await harness.draft()
+    await harness.send(message_id, at=datetime.now(UTC) + timedelta(seconds=2))
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def in_mid_send(harness: Harness) -> str:
+    message_id = await harness.draft()
+    harness.smtp.set(delay_ms=3)
+    await harness.send(message_id)
+    await harness.until_left(20)
+    return message_id
+
+
+async def paused_and_resumed(harness: Harness) -> str:
+    message_id = await in_mid_send(harness)
+    await harness.use_cases.pause(message_id, asked_by("the page is down"))
+    await harness.use_cases.resume(message_id, asked_by())
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def canceled_in_mid_send(harness: Harness) -> str:
+    message_id = await in_mid_send(harness)
+    await harness.use_cases.cancel(message_id, asked_by())
+    return message_id
+
+
+async def canceled_while_paused(harness: Harness) -> str:
+    message_id = await in_mid_send(harness)
+    await harness.use_cases.pause(message_id, asked_by())
+    await harness.use_cases.cancel(message_id, asked_by())
+    return message_id
+
+
+async def canceled_while_scheduled(harness: Harness) -> str:
+    message_id = await harness.draft()
+    await harness.send(message_id, at=datetime.now(UTC) + SOON)
+    await harness.use_cases.cancel(message_id, asked_by())
+    return message_id
+
+
+async def canceled_in_temporal(harness: Harness) -> str:
+    message_id = await in_mid_send(harness)
+    await harness.client.get_workflow_handle(workflow_id(message_id, 1)).cancel()
+    await harness.until(message_id, S.CANCELED)
+    return message_id
+
+
+async def crossing_commands(harness: Harness) -> str:
+    message_id = await in_mid_send(harness)
+    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    for name in ("resume", "pause", "pause", "resume", "pause", "resume", "cancel", "resume"):
+        await handle.signal(name, "in a hurry")
+    await harness.until(message_id, S.CANCELED)
+    return message_id
+
+
+async def held_and_woken(harness: Harness) -> str:
+    await harness.pool.execute("insert into hold (actor, reason) values ('somebody', 'incident')")
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+
+    async def waits() -> bool:
+        return any(e.HasField("timer_started_event_attributes") for e in (await handle.fetch_history()).events)
+
+    await eventually(waits)
+    await harness.pool.execute("delete from hold")
+    await harness.workflows.wake(message_id, 1)
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def begun_too_late(harness: Harness) -> str:
+    message_id = await harness.draft()
+    async with harness.pool.acquire() as connection, connection.transaction():
+        # Before its workflow can look: the row is ours until the commit.
+        await harness.use_cases.send(message_id, Schedule(), asked_by())
+        await harness.pool.execute("update messages set accepted_at = accepted_at - interval '13 hours'")
+    await harness.until(message_id, S.PAUSED)
+    await harness.use_cases.resume(message_id, asked_by())
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def no_server_for_a_while(harness: Harness) -> str:
+    harness.smtp.stop()
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+
+    async def says_so() -> bool:
+        return bool((await handle.query("get_progress"))["no_server"])
+
+    await eventually(says_so, within=20)
+    harness.smtp.start()
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def superseded(harness: Harness) -> str:
+    """Its start arrives after the message was unscheduled."""
+    message_id = await harness.draft()
+    await harness.send(message_id, at=datetime.now(UTC) + SOON)
+    await harness.use_cases.unschedule(message_id, asked_by())
+    await harness.pool.execute("update messages set generation = 7 where id = $1", message_id)
+    await harness.workflows.start(message_id, 7, "News")
+    await harness.client.get_workflow_handle(workflow_id(message_id, 7)).result()
+    return message_id
+
+
+async def continued_as_new(harness: Harness) -> str:
+    harness.workflows = Workflows(harness.client, knobs=Knobs(continue_after_events=60))
+    message_id = await in_mid_send(harness)
+    for _ in range(4):
+        await harness.use_cases.pause(message_id, asked_by())
+        await harness.use_cases.resume(message_id, asked_by())
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
+    sent_now,
+    sent_at_an_instant,
+    paused_and_resumed,
+    canceled_in_mid_send,
+    canceled_while_paused,
+    canceled_while_scheduled,
+    canceled_in_temporal,
+    crossing_commands,
+    held_and_woken,
+    begun_too_late,
+    no_server_for_a_while,
+    superseded,
+    continued_as_new,
+]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
+async def test_record(
+    scenario: Callable[[Harness], Awaitable[str]], harness: Harness, pytestconfig: pytest.Config
+) -> None:
+    if not pytestconfig.getoption("--record-histories"):
+        pytest.skip("records only with --record-histories")
+    await harness.add_contacts(400)
+    async with harness.worker(lanes=2, smtp_connections=4):
+        message_id = await scenario(harness)
+        generation = await harness.pool.fetchval("select generation from messages where id = $1", message_id)
+        first = harness.client.get_workflow_handle(workflow_id(message_id, generation))
+        await eventually(lambda: _is_closed(first))
+    runs = [
+        execution
+        async for execution in harness.client.list_workflows(f'WorkflowId = "{workflow_id(message_id, generation)}"')
+    ]
+    for number, execution in enumerate(reversed(runs), start=1):
+        handle = harness.client.get_workflow_handle(execution.id, run_id=execution.run_id)
+        name = scenario.__name__ + (f"_{number}" if len(runs) > 1 else "")
+        recorded = _WHERE.sub('"recorded"', (await handle.fetch_history()).to_json())
+        (HISTORIES / f"{name}.json").write_text(recorded + "\n", encoding="utf-8")
+
+
+async def _is_closed(handle: WorkflowHandle[Any, Any]) -> bool:
+    return (await handle.describe()).close_time is not None
