@@ -124,8 +124,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             stopped = asyncio.create_task(stop.wait())
             await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
             for worker in reversed(workers):  # lanes first, while bookkeeping still answers
-                if worker.is_running:
-                    await worker.shutdown()
+                await worker.shutdown()
             await asyncio.gather(*running)
         finally:
             sweep.cancel()

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import TypeVar
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 from temporalio import activity
@@ -115,8 +115,9 @@ class Lane:
         token = uuid4()
         lease = Lease(self._lease_length)  # counted from before the claim was asked for
         try:
-            async with asyncio.timeout(lease.usable_seconds()):
-                claimed = await self._ledger.claim(
+            claimed = await _answer_within(
+                lease.usable_seconds(),
+                self._ledger.claim(
                     self._request.message_id,
                     self._request.generation,
                     self._request.lane,
@@ -124,7 +125,8 @@ class Lane:
                     most=self._request.window,
                     token=token,
                     lease=self._lease_length,
-                )
+                ),
+            )
         except BaseException:
             # The claim may have been made and its answer lost: undo it, so that nobody is in doubt.
             await asyncio.shield(self._until_it_succeeds(lambda: self._give_back(token, None), lease))
@@ -166,12 +168,12 @@ class Lane:
             await asyncio.sleep(min(renew_after, lease.usable_seconds()))
             asked_at = lease_clock()
             try:
-                async with asyncio.timeout(lease.usable_seconds()):
-                    if await self._ledger.renew(self._request.message_id, [token], self._lease_length):
-                        lease.renewed(asked_at=asked_at)
-                        renew_after = lease.renew_every_seconds
-                    else:
-                        lease.lose()
+                renewal = self._ledger.renew(self._request.message_id, [token], self._lease_length)
+                if await _answer_within(lease.usable_seconds(), renewal):
+                    lease.renewed(asked_at=asked_at)
+                    renew_after = lease.renew_every_seconds
+                else:
+                    lease.lose()
             except Exception as error:  # noqa: BLE001  # whatever it is, try again for as long as the lease holds
                 activity.logger.warning("a lease was not renewed: %s", type(error).__name__)
                 renew_after = _REPEAT_AFTER_SECONDS
@@ -211,8 +213,7 @@ class Lane:
         while True:
             try:
                 # A database that has vanished without a word is given up on, and asked over a fresh connection.
-                async with asyncio.timeout(self._lease_length.total_seconds()):
-                    return await attempt()
+                return await _answer_within(self._lease_length.total_seconds(), attempt())
             except Exception as error:
                 if lease is not None and not lease.is_usable():
                     raise
@@ -238,6 +239,35 @@ class _Permit:
     def may_write_body(self) -> bool:
         # A conversation that runs is finished when the lane stops: stopping it would only make more work.
         return self._lease.is_usable()
+
+
+async def _answer_within(seconds: float, query: Awaitable[T]) -> T:
+    """Return the answer of the ledger, or raise TimeoutError after so long and leave the query to itself.
+
+    Not asyncio.timeout, which waits until a cancelled query is tidied up: the driver asks the server to cancel it, and
+    a server that has vanished without a word never answers that either.
+    """
+    task = asyncio.ensure_future(query)
+    try:
+        answered, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        if not task.done():
+            _abandoned.add(task)
+            task.add_done_callback(_forget)
+            task.cancel()
+    if not answered:
+        raise TimeoutError
+    return task.result()
+
+
+#: Held, because the event loop alone would let them be collected.
+_abandoned: set[asyncio.Future[Any]] = set()
+
+
+def _forget(task: asyncio.Future[Any]) -> None:
+    _abandoned.discard(task)
+    if not task.cancelled():
+        task.exception()  # looked at, so that nothing complains: whoever asked has given up
 
 
 def _is_back_off(outcome: Outcome) -> bool:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from client.temporal import Workflows
+from client.temporal import Presence, Workflows
 from models.commands import Command, Verb
 from models.errors import SendgateError
 from models.message import MessageStatus
@@ -24,6 +24,7 @@ EVERY = timedelta(seconds=5)
 LOST_AFTER = timedelta(seconds=10)
 _LOOK_BACK = timedelta(days=1)
 _LISTING_LAG = timedelta(minutes=1)
+_ASKED_AT_A_TIME = 10
 _LOCK = 7_364_002
 
 
@@ -36,6 +37,7 @@ class Sweep:
         self._lost_after = lost_after
         self._sending = Sending(pool, max_late=timedelta.max)
         self._looked_at_closed = datetime.now(UTC) - _LOOK_BACK
+        self._asked_up_to = ""
 
     async def run(self, every: timedelta = EVERY) -> None:
         """Sweep for ever, in one worker at a time: whoever holds the advisory lock."""
@@ -57,11 +59,12 @@ class Sweep:
         await self._start_what_is_not_adopted()
         await self._repeat_terminates()
         await self._look_after_closed_workflows()
+        await self._look_after_unknown_workflows()
         await self._repeat_commands()
 
     async def _start_what_is_not_adopted(self) -> None:
         for start in await sending.not_adopted(self._pool, self._lost_after):
-            await self._workflows.start(start.message_id, start.generation, start.name)
+            await self._workflows.start(start.message_id, start.generation, start.name, start.status)
 
     async def _repeat_terminates(self) -> None:
         for message_id, generation in await sending.to_terminate(self._pool):
@@ -74,13 +77,27 @@ class Sweep:
         settled = True
         async for message_id, generation in self._workflows.closed_by_hand_since(self._looked_at_closed):
             status = await orphans.status_of(self._pool, message_id, generation)
-            if status is None or await self._workflows.is_running(message_id, generation):
-                continue
-            settled = await self._look_after(message_id, generation, status) and settled
+            if status is not None and await self._workflows.presence(message_id, generation) is Presence.CLOSED:
+                settled = await self._look_after_closed(message_id, generation, status) and settled
         if settled:
             self._looked_at_closed = began_to_look - _LISTING_LAG
 
-    async def _look_after(self, message_id: str, generation: int, status: MessageStatus) -> bool:
+    async def _look_after_unknown_workflows(self) -> None:
+        """Ask Temporal about a few messages at a time: its listing looks back a day, and its database may be lost."""
+        asked = await sending.adopted(self._pool, after=self._asked_up_to, most=_ASKED_AT_A_TIME)
+        self._asked_up_to = asked[-1][0] if len(asked) == _ASKED_AT_A_TIME else ""
+        for message_id, generation, status in asked:
+            presence = await self._workflows.presence(message_id, generation)
+            if presence is Presence.UNKNOWN and status is MessageStatus.SCHEDULED:
+                await sending.forget_adoption(self._pool, message_id, generation)
+            elif presence is not Presence.RUNNING:
+                await self._look_after_closed(message_id, generation, status)
+
+    async def _look_after_closed(self, message_id: str, generation: int, status: MessageStatus) -> bool:
+        """Return whether it is done; not while emails are in flight.
+
+        A crash before the start leaves a message that nobody has adopted, which is started like any other.
+        """
         reason = "its workflow was closed in Temporal"
         if status is MessageStatus.SCHEDULED:
             await orphans.back_to_draft(self._pool, message_id, generation, _system(Verb.UNSCHEDULE, reason))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from typing import NewType
+from enum import Enum
 
 from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
@@ -18,7 +18,7 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
+from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -38,16 +38,22 @@ _CONNECT_WITHIN_SECONDS = 5.0
 _CALL_WITHIN = timedelta(seconds=10)
 _LONGEST_KEYWORD = 255  # SQL visibility refuses longer ones
 
-WorkflowId = NewType("WorkflowId", str)
+
+class Presence(Enum):
+    """What Temporal knows of a workflow."""
+
+    RUNNING = "running"
+    CLOSED = "closed"
+    UNKNOWN = "unknown"  # never started, or forgotten: its retention is over, or its database is lost
 
 
-async def connect(address: str | None = None, namespace: str | None = None) -> Client:
+async def connect(address: str | None = None, namespace: str | None = None, *, alone: bool = False) -> Client:
     """Connect by Temporal's own environment variables and profile file; `address` and `namespace` go before them.
 
-    Raises Unreachable.
+    `alone`: by these two and nothing else, since variables and file speak of another server. Raises Unreachable.
     """
     try:
-        options = ClientConfig.load_client_connect_config()
+        options = ClientConnectConfig() if alone else ClientConfig.load_client_connect_config()
         options.setdefault("target_host", "localhost:7233")
         if address:
             options["target_host"] = address
@@ -61,17 +67,23 @@ async def connect(address: str | None = None, namespace: str | None = None) -> C
 
 
 async def ensure_search_attributes(client: Client) -> None:
-    """Create the search attributes that are missing, and wait for nothing. Repeating it is harmless."""
-    namespace = client.namespace
-    listed = await client.operator_service.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
-    missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in listed.custom_attributes]
-    if missing:
-        await client.operator_service.add_search_attributes(
-            AddSearchAttributesRequest(
-                namespace=namespace,
-                search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+    """Create the search attributes that are missing, and wait for nothing. Repeating it is harmless.
+
+    Raises Unreachable.
+    """
+    namespace, operator = client.namespace, client.operator_service
+    try:
+        listed = await operator.list_search_attributes(ListSearchAttributesRequest(namespace=namespace))
+        missing = [key.name for key in SEARCH_ATTRIBUTES if key.name not in listed.custom_attributes]
+        if missing:
+            await operator.add_search_attributes(
+                AddSearchAttributesRequest(
+                    namespace=namespace,
+                    search_attributes=dict.fromkeys(missing, IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD),
+                )
             )
-        )
+    except RPCError as error:
+        raise _unreachable(error) from error
 
 
 class Workflows:
@@ -147,16 +159,17 @@ class Workflows:
             raise _unreachable(error) from error
         return True
 
-    async def is_running(self, message_id: str, generation: int) -> bool:
+    async def presence(self, message_id: str, generation: int) -> Presence:
         """Ask Temporal itself, not its eventually consistent listing."""
         try:
             handle = self._client.get_workflow_handle(workflow_id(message_id, generation))
             description = await handle.describe(rpc_timeout=_CALL_WITHIN)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return False
+                return Presence.UNKNOWN
             raise _unreachable(error) from error
-        return description.status in (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
+        running = (WorkflowExecutionStatus.RUNNING, WorkflowExecutionStatus.CONTINUED_AS_NEW)
+        return Presence.RUNNING if description.status in running else Presence.CLOSED
 
     async def closed_by_hand_since(self, since: datetime) -> AsyncIterator[tuple[str, int]]:
         """Yield (message id, generation) of workflows that somebody closed since: a hint, since listings lag behind."""

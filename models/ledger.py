@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel
@@ -80,9 +79,9 @@ class ResumeOutcome(BaseModel):
 
 
 class PendingStart(BaseModel):
-    """A scheduled message that no workflow has adopted."""
+    """A message that no workflow has adopted: scheduled, or taken over and paused."""
 
     message_id: str
     generation: int
     name: str
-    accepted_at: datetime
+    status: MessageStatus

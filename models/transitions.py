@@ -35,10 +35,12 @@ _ADVICE: dict[tuple[S, Verb], str] = {
     (S.DRAFT, Verb.RESUME): "it has not been sent",
     (S.DRAFT, Verb.CANCEL): "it has not been sent; a draft is deleted, not canceled",
     (S.DRAFT, Verb.UNSCHEDULE): "it is not scheduled",
+    (S.SCHEDULED, Verb.SEND): "it is scheduled already; unschedule it first to send it at another time",
     (S.SCHEDULED, Verb.PAUSE): "nothing has left yet; unschedule it to make it a draft again",
     (S.SCHEDULED, Verb.RESUME): "it is not paused",
     (S.SCHEDULED, Verb.EDIT): "unschedule it first, then edit the draft",
     (S.SCHEDULED, Verb.DELETE): "unschedule it first, then delete the draft",
+    (S.SENDING, Verb.SEND): "the send has begun, so that its time cannot be changed and unschedule is too late",
     (S.SENDING, Verb.UNSCHEDULE): "the send has begun; pause it, or cancel it",
     (S.SENDING, Verb.RESUME): "it is not paused",
     (S.PAUSED, Verb.UNSCHEDULE): "the send has begun; resume it, or cancel it",
@@ -64,11 +66,14 @@ def allowed_commands(status: S) -> tuple[Verb, ...]:
     return tuple(verb for verb in Verb if status in _LEGAL[verb])
 
 
-def rule(status: S, verb: Verb, last_effective: Verb | None = None) -> Ruling:
-    """Rule on `verb` in `status`, where `last_effective` is the last command that took effect on the message."""
+def rule(status: S, verb: Verb, last_effective: Verb | None = None, *, same: bool = True) -> Ruling:
+    """Rule on `verb` in `status`, where `last_effective` is the last command that took effect on the message.
+
+    `same` is whether a repeated command asks for what was done: a send for another time has not been fulfilled.
+    """
     if status in _LEGAL[verb]:
         return Ruling("legal")
-    if verb is last_effective and status in _FULFILLED.get(verb, ()):
+    if same and verb is last_effective and status in _FULFILLED.get(verb, ()):
         return Ruling("fulfilled")
     allowed = allowed_commands(status)
     advice = _ADVICE.get((status, verb))

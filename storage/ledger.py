@@ -6,7 +6,7 @@ other rows, and settle and give-back match the token and the status.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -132,7 +132,7 @@ async def pace(connection: Connection | Pool, message_id: str, window: timedelta
 
 async def recipients(
     connection: Connection, message_id: str, statuses: Sequence[RecipientStatus]
-) -> AsyncIterator[Recipient]:
+) -> AsyncGenerator[Recipient, None]:
     """Stream the recipients of a message in the order of the send."""
     arguments: dict[str, Any] = {"message_id": message_id, "statuses": [s.value for s in statuses] or None}
     async with connection.transaction(readonly=True), _sql.recipients_cursor(connection, **arguments) as cursor:

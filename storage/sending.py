@@ -114,9 +114,14 @@ class Sending:
         )
 
     async def close_gate(self, message_id: str, generation: int, command: Command, number: int) -> MessageStatus | None:
-        """Close the gate for a stop and note the command. When it returns, no row is claimed any more."""
+        """Close the gate for a stop and note the command. When it returns, no row is claimed any more.
+
+        A stop that was answered before, in this generation or another, is not obeyed again.
+        """
         async with self._pool.acquire() as connection:
             await commands.ask(connection, message_id, generation, command)
+            if await commands.receipt(connection, command.command_id) is not None:
+                return await self._status(connection, message_id, generation)
             status = await _sql.close_gate(
                 connection, message_id=message_id, generation=generation, number=number, verb=command.verb.value
             )
@@ -298,10 +303,10 @@ class Sending:
 
 
 async def not_adopted(pool: Pool, older_than: timedelta) -> list[PendingStart]:
-    """Return scheduled messages that no workflow has adopted for a while."""
+    """Return messages that no workflow has adopted for a while."""
     return [
         PendingStart(
-            message_id=row["id"], generation=row["generation"], name=row["name"], accepted_at=row["accepted_at"]
+            message_id=row["id"], generation=row["generation"], name=row["name"], status=MessageStatus(row["status"])
         )
         async for row in _sql.not_adopted(pool, older_than=older_than)
     ]
@@ -312,7 +317,12 @@ async def to_terminate(pool: Pool) -> list[tuple[str, int]]:
     return [(row["id"], row["generation"]) async for row in _sql.to_terminate(pool)]
 
 
-async def live(pool: Pool, *, after: str, most: int) -> list[tuple[str, int, str, MessageStatus]]:
-    """Return (id, generation, name, status) of messages that should have a running workflow, by id."""
-    rows = _sql.live(pool, after=after, most=most)
-    return [(row["id"], row["generation"], row["name"], MessageStatus(row["status"])) async for row in rows]
+async def adopted(pool: Pool, *, after: str, most: int) -> list[tuple[str, int, MessageStatus]]:
+    """Return (id, generation, status) of messages whose workflow should be running, by id."""
+    rows = _sql.adopted(pool, after=after, most=most)
+    return [(row["id"], row["generation"], MessageStatus(row["status"])) async for row in rows]
+
+
+async def forget_adoption(pool: Pool, message_id: str, generation: int) -> None:
+    """Have a scheduled message started again."""
+    await _sql.forget_adoption(pool, message_id=message_id, generation=generation)

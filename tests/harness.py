@@ -51,8 +51,10 @@ class Harness:
         self.workflows = Workflows(client, knobs=knobs)
         self.use_cases = BatchMessages(pool, self._connected, self._transport)
 
-    async def _connected(self) -> Workflows:
+    async def prepare_server(self) -> None:
         await ensure_search_attributes(self.client)
+
+    async def _connected(self) -> Workflows:
         return self.workflows
 
     def _transport(self) -> SmtpTransport:
@@ -73,7 +75,7 @@ class Harness:
         """A worker in this process, drained at the end."""
         settings = self.settings(**changes)
         assert settings.smtp_host is not None
-        await ensure_search_attributes(self.client)
+        await self.prepare_server()
         transport = SmtpTransport(
             settings.smtp_host,
             settings.smtp_port,

@@ -52,7 +52,7 @@ class Script:
     """What the server does; every field can be changed while it runs by `SmtpLogServer.set`."""
 
     delay_ms: float = 0.0  # before each reply to MAIL, RCPT, DATA and the final dot
-    #: Refusals: {"at": mail|rcpt|data|dot, "pattern": regex found in the recipient (mail: sender), "reply": …}
+    #: Refusals: {"at": mail|rcpt|data|dot|rset, "pattern": regex found in the recipient (mail: sender), "reply": …}
     refuse: list[dict[str, str]] = dataclasses.field(default_factory=list)
     #: Cut the connection, without a reply, when this is read: connect, mail, rcpt, data, dot (which accepts and logs),
     #: or `body`: after the reply 354, before the final dot was read.
@@ -125,6 +125,10 @@ class SmtpLogServer:
         """Cut every connection that is open now."""
         self._ask({"drop_connections": True})
 
+    def reset(self) -> None:
+        """Be as if newly started, on the same port: no connection, an empty log, nothing seen, the first script."""
+        self._ask({"reset": True, **self._script})
+
     def seen(self) -> Counter[str]:
         """How often each happened: connect, lost, MAIL, RCPT, DATA, dot, RSET, QUIT …; `open`: connections now."""
         return Counter(self._ask({}))
@@ -192,9 +196,13 @@ class _Server:
         """Serve one control connection: a line of JSON changes the script, the answer tells what was seen."""
         while line := await reader.readline():
             request = json.loads(line)
-            if request.pop("drop_connections", False):
+            reset = request.pop("reset", False)
+            if request.pop("drop_connections", False) or reset:
                 for connection in list(self.connections):
                     connection.transport.abort()
+            if reset:
+                os.ftruncate(self.log, 0)
+                self.script, self.seen, self.connections = Script(), Counter(), set()
             self.script = dataclasses.replace(self.script, **request)
             if self._listener is not None and not self.script.listening:
                 self._listener.close()
@@ -218,6 +226,7 @@ class _Connection(asyncio.Protocol):
 
     def __init__(self, server: _Server) -> None:
         self._server = server
+        self._seen = server.seen  # after a reset, that of before: what an old connection does counts no more
         self._loop = asyncio.get_running_loop()
         self._input = bytearray()
         self._replies: deque[bytes] = deque()
@@ -227,7 +236,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a TCP transport, which writes
-        self._server.seen["connect"] += 1
+        self._seen["connect"] += 1
         self._server.connections.add(self)
         if self._dropped("connect"):
             return
@@ -237,7 +246,7 @@ class _Connection(asyncio.Protocol):
             self.transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._server.seen["lost"] += 1
+        self._seen["lost"] += 1
         self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
@@ -262,7 +271,7 @@ class _Connection(asyncio.Protocol):
 
     def _command(self, line: bytes) -> None:
         verb = line[:4].upper().decode("ascii", "replace")
-        self._server.seen[verb] += 1
+        self._seen[verb] += 1
         if verb in ("MAIL", "RCPT", "DATA"):
             if not self._dropped(verb.lower()):
                 getattr(self, f"_{verb.lower()}")(line)
@@ -274,6 +283,8 @@ class _Connection(asyncio.Protocol):
         elif verb == "QUIT":
             self.transport.write(b"221 2.0.0 Bye\r\n")
             self.transport.close()
+        elif verb == "RSET" and (refusal := self._server.refusal("rset", b"")):
+            self._reply(refusal)
         elif verb in ("RSET", "NOOP", "HELO"):
             self._sender, self._recipients = None, []
             self.transport.write(b"250 2.0.0 Ok\r\n")
@@ -313,7 +324,7 @@ class _Connection(asyncio.Protocol):
 
     def _final_dot(self, content: bytes) -> None:
         now = time.time()
-        self._server.seen["dot"] += 1
+        self._seen["dot"] += 1
         recipients, self._sender, self._recipients = self._recipients, None, []
         if refusal := self._server.refusal("dot", recipients[0]):
             self._reply(refusal)

@@ -182,7 +182,7 @@ class BatchSendWorkflow:
                     slice_length=self._knobs.slice_length,
                 ),
                 task_queue=DELIVERY_QUEUE,
-                summary=f"lane {number + 1} of {lanes}",
+                summary=f"lane {number + 1} of {lanes}, {self._survey.counts.unfinished:,} recipients to go",
                 start_to_close_timeout=self._knobs.slice_length + timedelta(minutes=10),
                 heartbeat_timeout=self._knobs.lane_heartbeat_timeout,
                 cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -359,6 +359,8 @@ class BatchSendWorkflow:
         await self._wait(self._knobs.hold_timer, why, until=lambda: self._wakes > seen)
 
     async def _wait_for_command(self) -> None:
+        if self._survey.status is None:
+            await self._look()  # a run that begins paused has nothing to show yet
         self._describe("nothing leaves until it is resumed")
         await workflow.wait_condition(lambda: bool(self._queue))
 

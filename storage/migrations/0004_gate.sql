@@ -173,11 +173,10 @@ declare
     message messages;
     quiet_at timestamptz;
     target message_status := case p_verb when 'pause' then 'paused' else 'canceled' end;
-    answered message_status;
 begin
-    select status_after into answered from receipts where command_id = p_command_id;
-    if found then
-        return answered;
+    if exists (select from receipts where command_id = p_command_id) then -- repeated after a lost answer
+        return coalesce((select status::text from messages where id = p_message_id and generation = p_generation),
+                        'superseded');
     end if;
     perform lapse_leases(p_message_id);
     select * into message from messages where id = p_message_id and generation = p_generation for update;

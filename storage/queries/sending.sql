@@ -120,18 +120,25 @@ select count(*) from joined;
 drop table if exists pg_temp.audience_now;
 
 -- name: not_adopted
--- Scheduled, and no workflow has taken it for a while: its start was lost.
-select id, generation, name, accepted_at from messages
- where status = 'scheduled' and adopted_at is null and accepted_at < clock_timestamp() - cast(:older_than as interval)
- order by accepted_at limit 100;
+-- Scheduled, or taken over by the next generation, and no workflow has adopted it for a while: its start was lost.
+select id, generation, name, status from messages
+ where adopted_at is null and status in ('scheduled', 'paused')
+   and updated_at < clock_timestamp() - cast(:older_than as interval)
+ order by updated_at limit 100;
 
 -- name: to_terminate
 select id, terminate_generation as generation from messages where terminate_generation is not null limit 100;
 
--- name: live
--- Messages that should have a running workflow.
-select id, generation, name, status from messages
- where status in ('scheduled', 'sending', 'paused') and id > :after order by id limit :most;
+-- name: adopted
+-- Messages whose workflow should be running, by id.
+select id, generation, status from messages
+ where status in ('scheduled', 'sending', 'paused') and adopted_at is not null and id > :after
+ order by id limit :most;
+
+-- name: forget_adoption!
+-- Its workflow is unknown to Temporal, though nothing has begun: let it be started again.
+update messages set adopted_at = null, updated_at = clock_timestamp()
+ where id = :message_id and generation = :generation and status = 'scheduled';
 
 -- name: orphan^
 -- A message of this generation that is live although its workflow was closed by hand.

@@ -34,6 +34,19 @@ FOREVER_MS = 600_000
 CONTENT = b"From: news@shop.example\r\nSubject: Hello\r\nMessage-ID: <1@shop.example>\r\n\r\n.\r\n..two\r\nend\r\n"
 
 
+@pytest.fixture(scope="module")
+def shared_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmtpLogServer]:
+    with SmtpLogServer(tmp_path_factory.mktemp("smtp")) as server:
+        yield server
+
+
+@pytest.fixture
+def smtp_server(shared_server: SmtpLogServer) -> SmtpLogServer:
+    """One process for the whole file, as new for each test."""
+    shared_server.reset()
+    return shared_server
+
+
 def on_both_loops(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Run an async test on a loop of its own, once of each kind."""
 
@@ -315,10 +328,12 @@ async def test_canceled_while_connecting_gives_back() -> None:
         writer.close()
 
     server = await asyncio.start_server(never_greet, "127.0.0.1", 0)
-    task = hand_over(SmtpTransport("127.0.0.1", server.sockets[0].getsockname()[1]))
+    way = SmtpTransport("127.0.0.1", server.sockets[0].getsockname()[1])
+    task = hand_over(way)
     await greeted.wait()
     task.cancel()
     assert (await task).verdict is Verdict.NOT_HANDED_OVER
+    await way.aclose()
     server.close()
     await server.wait_closed()
 
@@ -387,6 +402,16 @@ async def test_a_server_that_refuses_a_reused_connection_is_tried_afresh_once(sm
     smtp_server.refuse(".*", "421 4.4.2 Idle for too long", at="mail")
     assert (await hand_over(way)).verdict is Verdict.NO_SERVER
     assert (smtp_server.seen()["connect"], smtp_server.seen()["MAIL"]) == (2, 3)
+
+
+@on_both_loops
+async def test_a_connection_that_cannot_be_reset_is_replaced(smtp_server: SmtpLogServer) -> None:
+    way = transport(smtp_server, connections=1)
+    rules = [("rcpt", "^no", "550 5.1.1 No"), ("rset", "", "500 5.5.1 What?")]
+    smtp_server.set(refuse=[{"at": at, "pattern": pattern, "reply": reply} for at, pattern, reply in rules])
+    assert (await hand_over(way, email("no@example.com"))).verdict is Verdict.BOUNCED
+    assert (await hand_over(way)).verdict is Verdict.SENT
+    assert (smtp_server.seen()["RSET"], smtp_server.seen()["connect"]) == (1, 2)
 
 
 @on_both_loops
