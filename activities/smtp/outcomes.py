@@ -4,13 +4,14 @@
 |----------------------|-----------------|----------|---------|-----------------|-------------------------------|
 | connect, ehlo, auth, | go on           | NO_SERVER in every case                                            |
 | rset                 |                 |                                                                    |
-| mail                 | go on           | DEFERRED | BOUNCED (*) | NO_SERVER   | NO_SERVER                     |
+| mail                 | go on           | DEFERRED | NO_SERVER (*) | NO_SERVER | NO_SERVER                     |
 | rcpt, data           | go on           | DEFERRED | BOUNCED | NO_SERVER       | NOT_HANDED_OVER               |
 | body (the final dot) | SENT            | DEFERRED | BOUNCED | DEFERRED        | IN_DOUBT                      |
 
 Until MAIL is accepted no conversation has begun, so a loss there says that the next hop is not working. A loss later,
-before the dot, says nothing about the recipient either: give back. (*) But 530, 534, 535 and 538 say that *we* are
-not authenticated (RFC 4954 section 6), which is not the recipient's fault: NO_SERVER.
+before the dot, says nothing about the recipient either: give back. (*) MAIL names the sender alone, so a 5xx to it
+says that *we* may not send (a sender address that is not ours, no authentication: RFC 4954 section 6), which is no
+recipient's fault and would bounce a whole audience. But 552 is about the size of this one email: BOUNCED.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SMTP_ERRORS = (aiosmtplib.SMTPException, OSError, TimeoutError, EOFError)
 
 _LONGEST_REPLY = 500  # characters; `models.recipient.Outcome.reply`
 _SERVICE_CLOSING = 421
-_NOT_AUTHENTICATED = frozenset({530, 534, 535, 538})
+_TOO_BIG = 552  # RFC 1870 section 6.1: the size that MAIL declared
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})(?!\S)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
@@ -67,7 +68,7 @@ def _verdict(step: Step, code: int) -> Verdict:
         return Verdict.SENT
     if code == _SERVICE_CLOSING and step is not Step.BODY:
         return Verdict.NO_SERVER
-    if step is Step.MAIL and code in _NOT_AUTHENTICATED:
+    if step is Step.MAIL and 500 <= code < 600 and code != _TOO_BIG:
         return Verdict.NO_SERVER
     if 400 <= code < 500:
         return Verdict.DEFERRED

@@ -36,8 +36,11 @@ BEFORE_MAIL = [step for step in Step if step.is_before_mail]
         ([Step.BODY], 421, Verdict.DEFERRED),
         ([Step.MAIL, Step.RCPT, Step.DATA, Step.BODY], 450, Verdict.DEFERRED),
         ([Step.MAIL, Step.RCPT, Step.DATA, Step.BODY], 452, Verdict.DEFERRED),
-        ([Step.MAIL, Step.RCPT, Step.DATA, Step.BODY], 550, Verdict.BOUNCED),
-        ([Step.MAIL, Step.RCPT, Step.DATA, Step.BODY], 599, Verdict.BOUNCED),
+        ([Step.MAIL], 550, Verdict.NO_SERVER),  # the sender is refused: no recipient's fault
+        ([Step.MAIL], 599, Verdict.NO_SERVER),
+        ([Step.MAIL], 552, Verdict.BOUNCED),  # this one email is too big
+        ([Step.RCPT, Step.DATA, Step.BODY], 550, Verdict.BOUNCED),
+        ([Step.RCPT, Step.DATA, Step.BODY], 599, Verdict.BOUNCED),
         ([Step.BODY], 250, Verdict.SENT),
         ([Step.BODY], 252, Verdict.SENT),
         ([Step.BODY], 354, Verdict.IN_DOUBT),
@@ -97,7 +100,7 @@ def test_every_error_of_aiosmtplib_is_classified_at_every_step(step: Step, error
     if step.is_before_mail:
         assert outcome.verdict is Verdict.NO_SERVER
     elif code == 550:
-        assert outcome.verdict is Verdict.BOUNCED
+        assert outcome.verdict is (Verdict.NO_SERVER if step is Step.MAIL else Verdict.BOUNCED)
         assert (outcome.smtp_code, outcome.enhanced_code) == (550, "5.1.1")
     elif code == 450:
         assert outcome.verdict is Verdict.DEFERRED
