@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 
-from models.content import check_content
-
-from activities.ports import Transport
+from activities.ports import RenderingFailed, Transport
 from activities.rendering import attributes_named, check_templates, compile_message
 from client.interface import (
     DEFAULT_WAIT,
@@ -24,14 +22,16 @@ from client.interface import (
     CommandResult,
     Progress,
     ResumePreview,
+    SendTestOutcome,
 )
 from client.temporal import Workflows
 from models.audience import Audience
 from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
-from models.contact import Contact, ImportResult, ListSummary, check_address
+from models.contact import Contact, ImportResult, ListSummary, check_address, is_storable
+from models.content import check_content
 from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Unreachable
 from models.message import Message, MessageContent, MessageStatus
-from models.recipient import ClaimedRecipient, Recipient, RecipientStatus
+from models.recipient import ClaimedRecipient, Outcome, Recipient, RecipientStatus, Verdict
 from models.schedule import Schedule, check_schedule
 from models.transitions import Ruling, require, rule
 from storage import audience as audiences
@@ -43,6 +43,7 @@ from storage.sending import Sending
 _FIRST_LOOK_SECONDS = 0.005
 _SLOWEST_LOOK_SECONDS = 0.1
 _PACE_OVER = timedelta(seconds=10)
+_LONGEST_REASON = 500
 
 
 class BatchMessages:
@@ -110,7 +111,9 @@ class BatchMessages:
             if exclude_recipients:
                 excluded = dict.fromkeys((*original.audience.exclude_recipients_of, message_id))
                 changes["audience"] = original.audience.model_copy(update={"exclude_recipients_of": tuple(excluded)})
-            copied = await messages.insert(connection, content.model_copy(update=changes), copied_from=message_id)
+            content = content.model_copy(update=changes)
+            check_content(content)  # the name is new; a list that is gone by now is told when the copy is sent
+            copied = await messages.insert(connection, content, copied_from=message_id)
         return await self.message(copied)
 
     async def message(self, message_id: str) -> Message:
@@ -153,30 +156,39 @@ class BatchMessages:
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             recipient = await self._someone(connection, message.audience, contact_id)
-        return compile_message(message_id, message).render(recipient).content
+        try:
+            return compile_message(message_id, message).render(recipient).content
+        except RenderingFailed as error:
+            raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
 
-    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[str]:
+    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
         checked = [check_address(address) for address in addresses]
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             example = await self._someone(connection, message.audience, None)
         compiled = compile_message(message_id, message)
         transport = self._transport()
-        lines = []
+        outcomes = []
         for address in checked:
             recipient = ClaimedRecipient(0, address, 1, example.time_zone, example.attributes)
-            outcome = await transport.hand_over(compiled.render(recipient), _Always())
-            reply = f"{outcome.smtp_code or ''} {outcome.reply or ''}".strip()
-            lines.append(f"{address}: {outcome.verdict.value.replace('_', ' ')}" + (f" ({reply})" if reply else ""))
-        return lines
+            try:
+                outcome = await transport.hand_over(compiled.render(recipient), _Always())
+            except RenderingFailed as error:
+                outcome = Outcome(Verdict.FAILED, reply=str(error))
+            outcomes.append(
+                SendTestOutcome(
+                    address=address, verdict=outcome.verdict, smtp_code=outcome.smtp_code, reply=outcome.reply
+                )
+            )
+        return outcomes
 
     # -- commands -----------------------------------------------------------------------------------------------
 
-    async def plan(self, message_id: str, schedule: Schedule) -> AudiencePreview:
+    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> AudiencePreview:
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             require(message.status, Verb.SEND)
-            await self._check_send(connection, message, schedule)
+            await self._check_send(connection, message, schedule, allow_empty=allow_empty)
         return await self.audience_preview(message_id)
 
     async def send(
@@ -189,15 +201,10 @@ class BatchMessages:
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             command = _command(Verb.SEND, asked_by)
-            if (answered := await self._answered_already(connection, message, command)) is not None:
+            same = message.schedule == schedule
+            if (answered := await self._answered_already(connection, message, command, same=same)) is not None:
                 return answered
-            await self._check_send(connection, message, schedule)
-            if not allow_empty and not (await audiences.preview(connection, message.audience, sample=0)).count:
-                raise InvalidInput(
-                    "The audience is empty: nobody would be mailed. Change it, or allow an empty send (--allow-empty).",
-                    field="audience",
-                    code="empty_audience",
-                )
+            await self._check_send(connection, message, schedule, allow_empty=allow_empty)
             workflows = await self._workflows()  # before anything changes
             async with connection.transaction():
                 scheduled = await messages.schedule(connection, message_id, schedule)
@@ -304,11 +311,13 @@ class BatchMessages:
 
     async def recipients(
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
-    ) -> AsyncIterator[Recipient]:
+    ) -> AsyncGenerator[Recipient, None]:
         async with self._pool.acquire() as connection:
             await messages.get(connection, message_id)
-            async for recipient in ledger.recipients(connection, message_id, statuses):
-                yield recipient
+            # Left early, the cursor is closed before its connection goes back to the pool.
+            async with aclosing(ledger.recipients(connection, message_id, statuses)) as rows:
+                async for recipient in rows:
+                    yield recipient
 
     async def history(self, message_id: str) -> list[HistoryEntry]:
         async with self._pool.acquire() as connection:
@@ -338,13 +347,16 @@ class BatchMessages:
         return CommandResult(message=after, receipt=receipt)
 
     async def _answered_already(
-        self, connection: Connection, message: Message, command: Command
+        self, connection: Connection, message: Message, command: Command, *, same: bool = True
     ) -> CommandResult | None:
-        """Answer a command that needs no doing: asked before, fulfilled already, or (IllegalTransition) refused."""
+        """Answer a command that needs no doing: asked before, fulfilled already, or (IllegalTransition) refused.
+
+        `same` is whether a repeated command asks for what was done (`models.transitions.rule`).
+        """
         receipt = await commands.receipt(connection, command.command_id)
         if receipt is None:
             last = await commands.last_effective(connection, message.id)
-            ruling = rule(message.status, command.verb, last[1] if last else None)
+            ruling = rule(message.status, command.verb, last[1] if last else None, same=same)
             if ruling.kind == "legal":
                 return None
             if ruling.kind == "refused" or last is None:
@@ -396,7 +408,10 @@ class BatchMessages:
                 field="audience.exclude_recipients_of",
             )
 
-    async def _check_send(self, connection: Connection, message: Message, schedule: Schedule) -> None:
+    async def _check_send(
+        self, connection: Connection, message: Message, schedule: Schedule, *, allow_empty: bool
+    ) -> None:
+        """Refuse what cannot be sent so; nothing has changed then."""
         check_schedule(schedule, now=datetime.now(UTC))
         await self._check(connection, _content_of(message))
         unfinished = await messages.unfinished_exclusion(connection, message.audience)
@@ -406,6 +421,12 @@ class BatchMessages:
                 f" {unfinished['status']} and could still mail them; cancel it first, or wait until it is sent.",
                 excluded=unfinished["id"],
                 status=unfinished["status"],
+            )
+        if not allow_empty and not (await audiences.preview(connection, message.audience, sample=0)).count:
+            raise InvalidInput(
+                "The audience is empty: nobody would be mailed. Change it, or allow an empty send (--allow-empty).",
+                field="audience",
+                code="empty_audience",
             )
 
     async def _someone(self, connection: Connection, audience: Audience, contact_id: int | None) -> ClaimedRecipient:
@@ -435,6 +456,9 @@ def _content_of(message: Message) -> MessageContent:
 
 
 def _command(verb: Verb, asked_by: AskedBy) -> Command:
+    """Return the command as it is recorded. Raises InvalidInput when its reason cannot be kept."""
+    if len(asked_by.reason) > _LONGEST_REASON or not is_storable(asked_by.reason):
+        raise InvalidInput(f"The reason is one text of at most {_LONGEST_REASON} characters.", field="reason")
     return Command(
         command_id=asked_by.command_id,
         verb=verb,

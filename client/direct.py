@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from types import TracebackType
+
+import asyncpg
 
 from activities.smtp.connections import SmtpTransport
 from client.batch_messages import BatchMessages
 from client.local.stack_file import read_stack
 from client.temporal import Workflows, connect, ensure_search_attributes
-from models.errors import InvalidInput
+from models.errors import InvalidInput, SendgateError
 from settings import read_settings
-from storage.database import open_pool
+from storage.database import CONNECTION_ERRORS, open_pool, unreachable
 
 
 @asynccontextmanager
 async def open_use_cases(data: Path | None = None) -> AsyncIterator[BatchMessages]:
     """Open the use cases on the stack of `data`, SENDGATE_DATA or ./.sendgate, else on the environment's settings.
 
-    Connects to the database now (Unreachable) and to Temporal when a use case needs it.
+    Connects to the database now, and to Temporal when a use case needs it. Either may go away later: what the body
+    raises because of that is Unreachable too.
     """
     stack = read_stack(data)
     settings = read_settings()
@@ -36,7 +40,12 @@ async def open_use_cases(data: Path | None = None) -> AsyncIterator[BatchMessage
 
     async def workflows() -> Workflows:
         if not connected:
-            client = await (connect(stack.temporal_address, stack.temporal_namespace) if stack else connect())
+            if stack:
+                # The stack's own Temporal takes no keys; one that is not its own takes those of the environment.
+                own = "temporal" in stack.pids
+                client = await connect(stack.temporal_address, stack.temporal_namespace, alone=own)
+            else:
+                client = await connect()
             await ensure_search_attributes(client)
             connected.append(Workflows(client))
         return connected[0]
@@ -45,13 +54,15 @@ async def open_use_cases(data: Path | None = None) -> AsyncIterator[BatchMessage
         host = stack.smtp_host if stack else settings.smtp_host
         if host is None:
             raise InvalidInput("SENDGATE_SMTP_HOST is not set: there is no next hop to send a test email to.")
+        catcher = stack is not None and stack.mailbox is not None  # it knows neither users nor TLS
+        password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
         transports.append(
             SmtpTransport(
                 host,
                 stack.smtp_port if stack else settings.smtp_port,
-                username=settings.smtp_username,
-                password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
-                tls=settings.smtp_tls,
+                username=None if catcher else settings.smtp_username,
+                password=None if catcher else password,
+                tls="none" if catcher else settings.smtp_tls,
                 connections=1,
                 timeout=settings.smtp_timeout,
             )
@@ -60,7 +71,37 @@ async def open_use_cases(data: Path | None = None) -> AsyncIterator[BatchMessage
 
     async with open_pool(database_url, most=8, application="sendgate client") as pool:
         try:
-            yield BatchMessages(pool, workflows, transport)
+            with _database_errors_told():
+                yield BatchMessages(pool, workflows, transport)
         finally:
             for opened in transports:
                 await opened.aclose()
+
+
+@contextmanager
+def _database_errors_told() -> Iterator[None]:
+    """Turn what asyncpg raises when the database goes away, or is not ours, into a sentence."""
+    try:
+        yield
+    except (asyncpg.AdminShutdownError, asyncpg.CrashShutdownError) as error:
+        raise unreachable(error) from error
+    except asyncpg.InternalClientError as error:  # of the pool, when the server goes away while it takes a query
+        raise unreachable(ConnectionError("the connection was lost")) from error
+    except CONNECTION_ERRORS as error:
+        # A ValueError is a fault of ours by now: the address has been read. Other OSErrors are those of a full disk.
+        if isinstance(error, ValueError) or (isinstance(error, OSError) and not _was_asyncpgs(error.__traceback__)):
+            raise
+        raise unreachable(error) from error
+    except (asyncpg.UndefinedTableError, asyncpg.UndefinedFunctionError) as error:
+        raise SendgateError(
+            "The database does not hold the tables of this version of Sendgate; a worker makes them when it starts."
+        ) from error
+
+
+def _was_asyncpgs(trace: TracebackType | None) -> bool:
+    """Whether an error came out of asyncpg: of OSErrors only these are the database's."""
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "asyncpg":
+            return True
+        trace = trace.tb_next
+    return False

@@ -7,7 +7,7 @@ the same `command_id` acts once.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -15,9 +15,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from models.commands import HistoryEntry, Receipt
 from models.contact import Contact, ImportResult, ListSummary
-
 from models.message import Counts, Message, MessageContent, MessageStatus
-from models.recipient import Recipient, RecipientStatus
+from models.recipient import Recipient, RecipientStatus, Verdict
 from models.schedule import Schedule
 
 #: How long a pause, resume or cancel waits for its receipt.
@@ -57,6 +56,17 @@ class AudiencePreview(BaseModel):
         default_factory=dict,
         description="Attribute named in a template → how many of the audience lack it (renders empty).",
     )
+
+
+class SendTestOutcome(BaseModel):
+    """What became of one test email."""
+
+    model_config = ConfigDict(frozen=True)
+
+    address: str
+    verdict: Verdict
+    smtp_code: int | None = Field(description="The next hop's reply code; null: there was no reply.")
+    reply: str | None = Field(description="The next hop's text, or what went wrong.")
 
 
 class ResumePreview(BaseModel):
@@ -114,18 +124,21 @@ class UseCases(Protocol):
     ) -> tuple[list[Message], str | None]:
         """Newest first, and what to give as `after` for the next page (None: no more). Bodies are left out."""
 
+    async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
+        """Ids of the messages in one of `statuses` whose subject or body contains `text` as written, oldest first."""
+
     async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview: ...
     async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
         """The email one contact would get, as RFC 5322 bytes; None: the first of the audience."""
 
-    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[str]:
-        """Send the draft to these addresses at once, and return a line of outcome for each."""
+    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
+        """Send the message to these addresses at once, and return what became of each, in their order."""
 
     # commands
     async def send(
         self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
     ) -> CommandResult: ...
-    async def plan(self, message_id: str, schedule: Schedule) -> AudiencePreview:
+    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> AudiencePreview:
         """What `send` would refuse is refused; nothing is stored."""
 
     async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
@@ -137,7 +150,12 @@ class UseCases(Protocol):
 
     # looking
     async def progress(self, message_id: str) -> Progress: ...
-    def recipients(self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()) -> AsyncIterator[Recipient]:
-        """Every recipient in the order of the send, streamed: memory does not grow with their number."""
+    def recipients(
+        self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
+    ) -> AsyncGenerator[Recipient, None]:
+        """Every recipient in the order of the send, streamed: memory does not grow with their number.
+
+        It holds a connection to the database: whoever may leave it early closes it (`contextlib.aclosing`).
+        """
 
     async def history(self, message_id: str) -> list[HistoryEntry]: ...

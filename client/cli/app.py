@@ -20,6 +20,7 @@ from client.cli.exits import ExitCode, OutputClosed, exit_code
 from client.cli.looking import history, progress, recipients, watch
 from client.cli.messages import messages
 from client.cli.output import complain
+from client.cli.runbooks import runbook
 from client.cli.sending import cancel, copy, pause, resume, send, sendtest, unschedule
 from client.cli.up import up
 from client.cli.verb import Opener
@@ -34,6 +35,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Messages": (messages, copy, sendtest),
     "Sending and stopping": (send, pause, resume, cancel, unschedule),
     "Looking": (watch, progress, recipients, history),
+    "Runbooks": (runbook,),
     "Local stack": (up,),
 }
 
@@ -134,6 +136,8 @@ def _require_text(arguments: Sequence[str]) -> None:
             argument.encode()
         except UnicodeEncodeError:
             raise click.UsageError(f"Argument {number} is not UTF-8.") from None
+        if "\x00" in argument:  # a shell cannot give one, but who calls `run` can
+            raise click.UsageError(f"Argument {number} has a NUL character.")
 
 
 def _usage_sentence(error: click.ClickException) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 
 import click
@@ -105,23 +105,13 @@ async def recipients(
 
     They come in the order of the send. Before the send begins there is nobody. --csv and --json give all of them.
     """
-    async with _closed_behind(use.recipients(message_id, statuses=[RecipientStatus(s) for s in statuses])) as rows:
+    async with aclosing(use.recipients(message_id, statuses=[RecipientStatus(s) for s in statuses])) as rows:
         if as_csv:
             await _write_csv(out, rows)
         elif out.as_json:
             await out.items(rows)
         else:
             await _show_first(out, rows, limit)
-
-
-@asynccontextmanager
-async def _closed_behind(rows: AsyncIterator[Recipient]) -> AsyncIterator[AsyncIterator[Recipient]]:
-    """Close a generator that is left early: it holds a connection that the end would wait for."""
-    try:
-        yield rows
-    finally:
-        if isinstance(rows, AsyncGenerator):
-            await rows.aclose()
 
 
 async def _show_first(out: Output, rows: AsyncIterator[Recipient], limit: int) -> None:

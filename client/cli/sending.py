@@ -13,9 +13,10 @@ from client.cli.inputs import Instant, Seconds
 from client.cli.output import Output, complain, one_line
 from client.cli.receipts import moment, not_confirmed_sentence, receipt_sentence
 from client.cli.verb import asked_by, verb
-from client.interface import CommandResult, UseCases
+from client.interface import CommandResult, SendTestOutcome, UseCases
 from models.commands import ReceiptOutcome, Verb
 from models.errors import Refused
+from models.recipient import Verdict
 from models.schedule import Schedule
 
 _ID = click.argument("message_id", metavar="ID")
@@ -52,16 +53,11 @@ async def send(
     schedule = Schedule(at=at)
     when = f"at {moment(at)}" if at else "now"
     if dry_run:
-        audience = await use.plan(message_id, schedule)
+        audience = await use.plan(message_id, schedule, allow_empty=allow_empty)
         plan = {"schedule": schedule, "audience": audience}
         out.answer(plan, f"It would be sent {when}.", *show.audience_report(audience), "Nothing was stored.")
         return
     result = await use.send(message_id, schedule, asked_by(), allow_empty=allow_empty)
-    taken = result.message.schedule
-    if taken is not None and taken != schedule:
-        # Sending again is answered as done already; a time that was not taken must not look as if it were.
-        was = f"for {moment(taken.at)}" if taken.at else "at once"
-        raise Refused(f"It was sent before, {was}, and the time given now was not taken; unschedule it to change that.")
     estimate = result.message.audience_estimate
     size = f" to about {estimate:,} contacts" if estimate is not None else ""
     out.answer(
@@ -162,10 +158,25 @@ async def copy(use: UseCases, out: Output, *, message_id: str, exclude_recipient
 @verb("sendtest", examples=("sendgate sendtest ID me@example.org you@example.org",))
 @_ID
 @click.argument("addresses", nargs=-1, required=True, metavar="ADDRESS...")
-async def sendtest(use: UseCases, out: Output, *, message_id: str, addresses: Sequence[str]) -> None:
-    """Send a message to a few addresses to look at it. Nothing is counted and no status changes."""
+async def sendtest(use: UseCases, out: Output, *, message_id: str, addresses: Sequence[str]) -> ExitCode:
+    """Send a message to a few addresses to look at it. Nothing is counted and no status changes.
+
+    The exit code is 1 unless the next hop took every one of them.
+    """
     outcomes = await use.send_test(message_id, addresses)
-    out.answer({"outcomes": outcomes}, *(one_line(outcome) for outcome in outcomes))
+    out.answer({"outcomes": outcomes}, *map(_outcome_line, outcomes))
+    not_sent = sum(outcome.verdict is not Verdict.SENT for outcome in outcomes)
+    if not_sent:
+        sentence = f"Not sent: {not_sent} of {len(outcomes)} test emails."
+        complain(sentence, as_json=out.as_json, code="error", details={"not_sent": not_sent})
+        return ExitCode.FAILED
+    return ExitCode.DONE
+
+
+def _outcome_line(outcome: SendTestOutcome) -> str:
+    reply = f"{outcome.smtp_code or ''} {outcome.reply or ''}".strip()
+    verdict = outcome.verdict.value.replace("_", " ")
+    return one_line(f"{outcome.address}: {verdict}" + (f" ({reply})" if reply else ""))
 
 
 def _conclude(out: Output, command: Verb, waited: timedelta, result: CommandResult) -> ExitCode:

@@ -46,8 +46,6 @@ FEWEST_TRIALS, MOST_TRIALS = 200, 1000
 FEWEST_EACH_WAY = 40
 FEWEST_TERMINATED_IN_BEGIN = 5
 
-#: The SDK warns when a cancellation crosses the end of its activity, as a terminate's do here.
-pytestmark = pytest.mark.filterwarnings("ignore:Cannot find activity to cancel")
 
 
 @dataclass(frozen=True)

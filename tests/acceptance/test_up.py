@@ -10,16 +10,22 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
-import asyncpg
 import psutil
 import pytest
 
+from client.direct import open_use_cases
+from client.interface import AskedBy
+from client.local.mail_catcher import read_mailbox
 from client.local.ports import is_free
 from client.local.postgres import temporary_directory
 from client.local.stack_file import Stack, read_stack
+from models.audience import Audience
+from models.message import MessageContent
+from models.schedule import Schedule
 from tests.eventually import eventually
 
 READY_WITHIN = 30.0
@@ -218,12 +224,25 @@ async def test_two_stacks_started_at_once_run_side_by_side_and_stop_without_a_tr
 
 
 async def test_after_a_kill_9_the_next_up_ends_what_was_left_and_finds_the_data(folder: Path) -> None:
+    """And a send that was scheduled before arrives, once."""
     killed = Up(folder / "killed", "--no-ui")
     stack = await killed.ready()
     children, ports = killed.family()[1:], killed.ports()
-    connection = await asyncpg.connect(stack.database_url)
-    await connection.execute("create table kept as select 42 as answer")
-    await connection.close()
+    people = folder / "people.csv"
+    people.write_text("email,first_name\nola@example.com,Ola\n")
+    async with open_use_cases(killed.data) as use_cases:
+        await use_cases.import_contacts(str(people), list_name="people")
+        draft = await use_cases.create(
+            MessageContent(
+                name="Later",
+                from_address="news@example.com",
+                subject="Hello",
+                text="Hello",
+                audience=Audience(lists=("people",)),
+            )
+        )
+        at = datetime.now(UTC) + timedelta(seconds=6)
+        await use_cases.send(draft.id, Schedule(at=at), AskedBy(actor="test"))
     os.kill(killed.process.pid, signal.SIGKILL)
     killed.process.wait()
     assert any(runs(child) for child in children)
@@ -233,9 +252,11 @@ async def test_after_a_kill_9_the_next_up_ends_what_was_left_and_finds_the_data(
     assert not [child for child in children if runs(child)]
     assert up.ports() == ports
     assert "Ended what an earlier run had left: postgres." in up.said
-    connection = await asyncpg.connect(again.database_url)
-    assert await connection.fetchval("select answer from kept") == 42
-    await connection.close()
+    mailbox = again.mailbox
+    assert mailbox is not None
+    (email,) = await eventually(lambda: list(read_mailbox(mailbox)), within=20)
+    assert email.address == "ola@example.com"
+    assert email.received_at >= at
     assert await stopped_without_a_trace(up, signal.SIGHUP) == 0
 
 

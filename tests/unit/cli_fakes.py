@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,12 +17,13 @@ from client.interface import (
     CommandResult,
     Progress,
     ResumePreview,
+    SendTestOutcome,
 )
 from models.audience import Audience
 from models.commands import HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.contact import Contact, ImportResult, ListSummary, RejectedLine
 from models.message import Counts, Message, MessageContent, MessageStatus
-from models.recipient import Recipient, RecipientStatus
+from models.recipient import Recipient, RecipientStatus, Verdict
 from models.schedule import Schedule
 
 NOW = datetime(2020, 5, 4, 9, 5, 12, 345_000, tzinfo=UTC)
@@ -107,6 +108,7 @@ class FakeUseCases:
         self.estimates: list[Progress] = [a_progress(MessageStatus.SENT)]
         self.rejected: list[RejectedLine] = []
         self.people = 3
+        self.verdicts: dict[str, Verdict] = {}  # of test emails; the others are sent
         self.closed_generators = 0
 
     def _ask(self, what: str, detail: object = None) -> None:
@@ -157,6 +159,10 @@ class FakeUseCases:
         self._ask("messages", tuple(statuses))
         return [self.shown], "m0"
 
+    async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
+        self._ask("messages_containing", (text, tuple(statuses)))
+        return [self.shown.id]
+
     async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview:
         self._ask("audience_preview", message_id)
         return AudiencePreview(count=self.people, suppressed=1, excluded=2, sample=[], lacking={"first_name": 2})
@@ -165,9 +171,14 @@ class FakeUseCases:
         self._ask("rendered", contact_id)
         return b"From: news@example.org\r\nTo: ada@example.org\r\nSubject: Hello Ada\r\n\r\nHello\x1b[31m Ada\r\n"
 
-    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[str]:
+    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
         self._ask("send_test", tuple(addresses))
-        return [f"{address}: sent" for address in addresses]
+        return [
+            SendTestOutcome(
+                address=address, verdict=self.verdicts.get(address, Verdict.SENT), smtp_code=250, reply="ok"
+            )
+            for address in addresses
+        ]
 
     async def send(
         self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
@@ -175,8 +186,8 @@ class FakeUseCases:
         self._ask("send", (schedule, allow_empty))
         return CommandResult(message=self.shown, receipt=None)
 
-    async def plan(self, message_id: str, schedule: Schedule) -> AudiencePreview:
-        self._ask("plan", schedule)
+    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> AudiencePreview:
+        self._ask("plan", (schedule, allow_empty))
         return AudiencePreview(count=3, suppressed=1, excluded=2, sample=[])
 
     def _command(self, verb: Verb, asked_by: AskedBy, wait: object) -> CommandResult:
@@ -215,7 +226,7 @@ class FakeUseCases:
 
     async def recipients(
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
-    ) -> AsyncIterator[Recipient]:
+    ) -> AsyncGenerator[Recipient, None]:
         self._ask("recipients", tuple(statuses))
         try:
             for number in range(1, self.people + 1):

@@ -18,8 +18,7 @@ import pytest
 from models.commands import Verb
 from models.contact import RejectedLine
 from models.message import Counts, MessageContent, MessageStatus
-from models.recipient import RecipientStatus
-from models.schedule import Schedule
+from models.recipient import RecipientStatus, Verdict
 from tests.unit.cli_fakes import NOW, CommandLine, a_message, a_progress, a_receipt
 
 
@@ -70,12 +69,15 @@ def test_a_command_that_had_been_fulfilled_shows_when_it_was(sendgate: CommandLi
     assert sendgate.out.startswith("Paused at 2020-05-04 09:05:12.345 UTC, before this request: ")
 
 
-def test_a_send_whose_time_was_not_taken_is_refused(sendgate: CommandLine) -> None:
-    sendgate.use.shown = a_message(status=MessageStatus.SCHEDULED, schedule=Schedule(at=NOW))
-    assert sendgate("send", "m1", "--at", "2020-05-04T11:05:12.345+02:00") == 0
-    assert sendgate("send", "m1", "--at", "2026-05-05T09:00Z") == 3
-    assert "unschedule" in sendgate.err
-    assert sendgate("send", "m1") == 3
+def test_a_test_email_that_was_not_sent_ends_with_1(sendgate: CommandLine) -> None:
+    sendgate.use.verdicts = {"b@example.org": Verdict.BOUNCED}
+    assert sendgate("sendtest", "m1", "a@example.org", "b@example.org") == 1
+    assert sendgate.out == "a@example.org: sent (250 ok)\nb@example.org: bounced (250 ok)\n"
+    assert sendgate.err == "Error: Not sent: 1 of 2 test emails.\n"
+    assert sendgate("sendtest", "m1", "b@example.org", "--json") == 1
+    outcome = {"address": "b@example.org", "verdict": "bounced", "smtp_code": 250, "reply": "ok"}
+    assert json.loads(sendgate.out) == {"outcomes": [outcome]}
+    assert json.loads(sendgate.err)["details"] == {"not_sent": 1}
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume", "cancel", "unschedule"])

@@ -1,0 +1,576 @@
+"""Random commands, audience changes, refusals and worker restarts, on real PostgreSQL, Temporal and SMTP.
+
+Hypothesis draws the steps; after each, and at the end, everything that must always hold is looked at. The examples are
+those of the seeds 1, 2, 3 …, the same at every run. `RANDOM_EXAMPLES=500 pytest THIS_FILE --hypothesis-seed=100` draws
+those of 100 to 599. A failure prints its steps and its seed, which draws it again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, assume, seed, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from client.temporal import Workflows
+from models.commands import ReceiptOutcome, Verb
+from models.errors import ExclusionNotFinal, IllegalTransition
+from models.message import Counts, MessageStatus, workflow_id
+from models.schedule import Schedule
+from storage import contacts
+from tests.eventually import eventually
+from tests.harness import Harness, asked_by
+from tests.smtp_log_server import Accepted
+from workflows.state import Knobs
+
+T = TypeVar("T")
+
+EXAMPLES = int(os.environ.get("RANDOM_EXAMPLES", "20"))
+FIRST_SEED = 1
+STEPS = 12
+RECIPIENTS = 100
+#: Two connections and two round trips an email: about 100 a second, so that most steps fall into the send.
+DELAY_MS, CONNECTIONS = 10, 2
+WITHIN_SECONDS = 30.0
+
+#: Every change of status is noted by the database itself; nothing is written if the change is rolled back.
+NOTE_MOVES = """
+create table moves (what text, before text, after text, message_status text);
+create function note_move() returns trigger language plpgsql as $$
+begin
+    insert into moves select tg_argv[0], old.status, new.status, m.status from messages m
+     where m.id = case when tg_argv[0] = 'message' then to_jsonb(new) ->> 'id' else to_jsonb(new) ->> 'message_id' end;
+    return null;
+end $$;
+create trigger note_move after update on recipients for each row when (old.status <> new.status)
+    execute function note_move('recipient');
+create trigger note_move after update on messages for each row when (old.status <> new.status)
+    execute function note_move('message');
+"""
+MOVES = {
+    "message": "draft>scheduled scheduled>draft scheduled>sending scheduled>canceled sending>paused sending>sent"
+    " sending>canceled paused>sending paused>canceled",
+    "recipient": "pending>claimed deferred>claimed deferred>failed claimed>sent claimed>bounced claimed>failed"
+    " claimed>in_doubt claimed>deferred claimed>pending in_doubt>sent in_doubt>bounced in_doubt>failed"
+    " pending>suppressed deferred>suppressed pending>withdrawn deferred>withdrawn pending>canceled deferred>canceled"
+    " withdrawn>pending suppressed>pending",
+}
+#: Only at a resume, which opens the gate at its end.
+ONLY_WHILE_PAUSED = {"withdrawn>pending", "suppressed>pending"}
+
+ONE_EXAMPLE = settings(
+    max_examples=1,
+    stateful_step_count=STEPS,
+    database=None,
+    deadline=None,
+    phases=[Phase.generate],  # a race does not shrink
+    suppress_health_check=list(HealthCheck),
+)
+
+ARGUMENTS = st.sampled_from([None, "a reason", {"reason": "r", "actor": "al"}, {"command_id": "twice"}, 42])
+SIGNALS = st.lists(st.tuples(st.sampled_from([Verb.PAUSE, Verb.RESUME]), ARGUMENTS), min_size=1, max_size=4)
+VERBS = st.lists(st.sampled_from([Verb.PAUSE, Verb.RESUME]), min_size=2, max_size=3)
+SOMEBODY = st.integers(0, 999)
+
+
+class Send:
+    """One example: a message with contacts of its own, and what must be true of it."""
+
+    def __init__(self, harness: Harness, number: int) -> None:
+        self.harness = harness
+        self.use = harness.use_cases
+        self.name = f"e{number}"
+        self.message_id = ""
+        self.copies: list[str] = []
+        self.copy_is_sent_at = datetime.max.replace(tzinfo=UTC)
+        self.members: set[str] = set()  # contacts on the list
+        self.strangers: list[str] = []  # contacts with older ids that are not on it
+        self.gone: list[str] = []  # deleted contacts
+        self.suppressed: set[str] = set()
+        self.barred: dict[str, float] = {}  # who must not be mailed since when: known for sure only while paused
+        self.is_surely_paused = False
+        self.signals = 0
+        self.may_bounce = self.may_be_in_doubt = False
+        self.total = 0
+
+    # -- commands
+
+    async def begin(self, *, by_way_of_a_schedule: bool) -> None:
+        await self.harness.pool.execute("truncate moves")
+        await self.harness.add_contacts(10, list_name=f"not {self.name}", prefix=f"{self.name}old")
+        await self.harness.add_contacts(RECIPIENTS, list_name=self.name, prefix=f"{self.name}x")
+        self.strangers = [f"{self.name}old{n}@example.com" for n in range(1, 11)]
+        self.members = {f"{self.name}x{n}@example.com" for n in range(1, RECIPIENTS + 1)}
+        self.message_id = await self.harness.draft(lists=(self.name,))
+        if by_way_of_a_schedule:
+            await self.harness.send(self.message_id, at=datetime.now(UTC) + timedelta(days=1))
+            await self.use.unschedule(self.message_id, asked_by())
+        await self.harness.send(self.message_id)
+        await self.let_it_send(1)
+
+    async def command(self, verb: Verb, *, wait: float = WITHIN_SECONDS) -> None:
+        """Ask through the front door; a refusal must be the one that the message's status calls for."""
+        self.is_surely_paused = False
+        ask = {Verb.PAUSE: self.use.pause, Verb.RESUME: self.use.resume, Verb.CANCEL: self.use.cancel}[verb]
+        try:
+            result = await ask(self.message_id, asked_by(), wait=timedelta(seconds=wait))
+        except IllegalTransition as refused:
+            if verb in refused.details["allowed"]:
+                raise AssertionError(f"{verb} is refused and called legal") from refused
+            return
+        assert result.receipt is not None or wait == 0, f"{verb} was not answered"
+        if verb is Verb.PAUSE and result.receipt is not None and result.message.status is MessageStatus.PAUSED:
+            self.is_surely_paused = True
+            for address in self.suppressed | set(self.gone) | set(self.strangers):
+                self.barred.setdefault(address, time.time())
+
+    async def all_at_once(self, verbs: Sequence[Verb]) -> None:
+        await asyncio.gather(*(self.command(verb) for verb in verbs))
+        self.is_surely_paused = False
+
+    async def signal(self, signals: Sequence[tuple[Verb, Any]]) -> None:
+        """Signal as `temporal workflow signal` does, without waiting for anything."""
+        self.is_surely_paused = False
+        handle = self.harness.client.get_workflow_handle(workflow_id(self.message_id, await self._generation()))
+        for number, (verb, argument) in enumerate(signals):
+            twice = isinstance(argument, dict) and "command_id" in argument
+            if twice:
+                argument = {"command_id": f"{self.message_id}-{self.signals}-{number}"}
+            try:
+                for _ in range(1 + twice):
+                    await handle.signal(verb.value, args=[] if argument is None else [argument])
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:  # it has ended
+                    raise
+                self.signals += await self._has(argument) if twice else 0
+                return
+            self.signals += 1
+
+    async def copy(self) -> None:
+        """Copy without those already mailed; while the original may still mail them, the copy cannot be sent."""
+        original = self.copies[-1] if self.copies else self.message_id
+        self.copies.append((await self.use.copy(original, exclude_recipients=True)).id)
+        try:
+            await self.harness.send(self.copies[-1], at=datetime.now(UTC) + timedelta(days=1))
+        except ExclusionNotFinal:
+            return
+        assert (await self.harness.status(self.message_id)).is_final
+        await self.use.unschedule(self.copies[-1], asked_by())
+
+    # -- the audience
+
+    async def join(self, number: int) -> None:
+        """Put contacts on the list: some whose ids are older than everybody's, some new."""
+        for _ in range(number):
+            is_older = bool(self.strangers) and len(self.members) % 2 == 0
+            address = self.strangers.pop() if is_older else f"{self.name}new{len(self.members)}@example.com"
+            self.barred.pop(address, None)
+            await self._add(address)
+
+    async def leave(self, somebody: int) -> None:
+        if address := await self._pick(somebody, self.members):
+            async with self.harness.pool.acquire() as connection:
+                contact = await contacts.find_contact(connection, address)
+                assert contact is not None
+                await contacts.remove_from_list(connection, self.name, contact.id)
+            self.members.discard(address)
+            self.strangers.append(address)
+            self._bar(address)
+
+    async def delete(self, somebody: int, *, mailed: bool) -> None:
+        if address := await self._pick(somebody, self.members, mailed=mailed):
+            async with self.harness.pool.acquire() as connection:
+                contact = await contacts.find_contact(connection, address)
+                assert contact is not None
+                await contacts.delete_contact(connection, contact.id)
+            self.members.discard(address)
+            self.gone.append(address)
+            self._bar(address)
+
+    async def import_again(self) -> None:
+        """The same mailbox in another spelling, under a new id."""
+        if not self.gone:
+            await self.delete(0, mailed=True)
+        while self.gone:
+            address = self.gone.pop()
+            self.barred.pop(address, None)
+            await self._add(address.upper())
+
+    async def suppress(self, somebody: int) -> None:
+        if address := await self._pick(somebody, self.members):
+            await self.use.suppress([address], reason="unsubscribed")
+            self.suppressed.add(address)
+            self._bar(address)
+
+    async def unsuppress(self) -> None:
+        for address in self.suppressed:
+            self.barred.pop(address, None)
+        await self.use.unsuppress(sorted(self.suppressed) or [self.name + "@example.com"])
+        self.suppressed.clear()
+
+    async def _add(self, address: str) -> None:
+        async with self.harness.pool.acquire() as connection:
+            contact = await contacts.find_contact(connection, address)
+            contact = contact or await contacts.create_contact(connection, address)
+            await contacts.add_to_list(connection, self.name, contact.id)
+        self.members.add(address.lower())
+
+    async def _pick(self, somebody: int, among: set[str], *, mailed: bool = False) -> str | None:
+        reached = {email.recipient.lower() for email in self.emails()}
+        candidates = sorted(address for address in among if (address in reached) == mailed)
+        return candidates[somebody % len(candidates)] if candidates else None
+
+    def _bar(self, address: str) -> None:
+        if self.is_surely_paused:
+            self.barred.setdefault(address, time.time())
+
+    # -- waiting
+
+    async def let_it_send(self, number: int) -> None:
+        enough = len(self.emails()) + number
+
+        async def has_or_cannot() -> bool:
+            counts = await self.harness.counts(self.message_id)
+            status = await self.harness.status(self.message_id)
+            begun = status is not MessageStatus.SCHEDULED
+            idle = status is not MessageStatus.SENDING or counts.pending + counts.claimed == 0
+            return len(self.emails()) >= enough or (begun and idle)
+
+        await eventually(has_or_cannot, WITHIN_SECONDS, every=0.03)
+
+    async def time_passes(self) -> None:
+        """Make those due who were refused for now, which would take a minute."""
+        await self.harness.pool.execute(
+            "update recipients set next_try_at = clock_timestamp() where message_id = $1 and status = 'deferred'",
+            self.message_id,
+        )
+
+    # -- what must be true
+
+    def emails(self) -> list[Accepted]:
+        mine = (f"{self.name}x", f"{self.name}old", f"{self.name}new")
+        return [email for email in self.harness.smtp.accepted() if email.recipient.lower().startswith(mine)]
+
+    async def check(self) -> None:
+        """Look at everything that must hold at every moment."""
+        emails = self.emails()
+        assert len({email.recipient.lower() for email in emails}) == len(emails), "somebody got it twice"
+        assert len({email.message_id for email in emails}) == len(emails), "a Message-ID came twice"
+        for email in emails:
+            since = self.barred.get(email.recipient.lower(), email.at)
+            assert email.at <= since, f"{email.recipient} was mailed, who has left or is suppressed"
+        await self._check_counts()
+        await self._check_moves()
+        stopped_at: datetime | None = None
+        for entry in await self.use.history(self.message_id):
+            receipt = entry.receipt
+            if receipt is None or receipt.outcome is not ReceiptOutcome.DONE or receipt.effective_at is None:
+                continue
+            if entry.command.is_stop:
+                stopped_at = receipt.effective_at
+            elif entry.command is Verb.RESUME and stopped_at is not None:
+                self._check_silence(emails, stopped_at, receipt.effective_at)
+                stopped_at = None
+        if stopped_at is not None:
+            self._check_silence(emails, stopped_at, self.copy_is_sent_at)
+
+    def _check_silence(self, emails: Sequence[Accepted], begin: datetime, end: datetime) -> None:
+        late = [email for email in emails if begin.timestamp() < email.at < end.timestamp()]
+        assert not late, f"{len(late)} emails left after the receipt of {begin}"
+
+    async def _check_counts(self) -> None:
+        row = await self.harness.pool.fetchrow(
+            "select counts_of($1) as kept, (select coalesce(jsonb_object_agg(status, number), '{}') as real from"
+            " (select status, count(*) as number from recipients where message_id = $1 group by status) as real)",
+            self.message_id,
+        )
+        assert row is not None
+        kept = Counts(**row["kept"])
+        assert kept == Counts(**row["real"], total=sum(row["real"].values()))
+        assert kept.parts == kept.total >= self.total, "the parts do not add up, or the total has shrunk"
+        self.total = kept.total
+
+    async def _check_moves(self) -> None:
+        for row in await self.harness.pool.fetch("select distinct * from moves"):
+            move = f"{row['before']}>{row['after']}"
+            assert move in MOVES[row["what"]].split(), f"a {row['what']} went {move}"
+            if move in ONLY_WHILE_PAUSED:
+                assert row["message_status"] == MessageStatus.PAUSED, f"{move} while {row['message_status']}"
+
+    async def end(self) -> None:
+        """Let it all go through, and judge by the SMTP server's log who got it."""
+        self.harness.smtp.set(refuse=[], delay_ms=0)
+        await eventually(self._is_answered, WITHIN_SECONDS, every=0.03)
+        read_last = False  # whether the audience was read after the last change to it
+        if not (await self.harness.status(self.message_id)).is_final:
+            await self.command(Verb.PAUSE)
+            await self.time_passes()
+            read_last = await self.harness.status(self.message_id) is MessageStatus.PAUSED
+            if read_last:
+                await self.command(Verb.RESUME)
+            await self.harness.until(self.message_id, MessageStatus.SENT, WITHIN_SECONDS)
+        await self.check()
+        if self.copies:
+            self.copy_is_sent_at = datetime.now(UTC)
+            await self.use.send(self.copies[-1], Schedule(), asked_by(), allow_empty=True)
+            await self.harness.until(self.copies[-1], MessageStatus.SENT, WITHIN_SECONDS)
+            read_last = True
+            await self.check()
+        await eventually(self._is_answered, WITHIN_SECONDS, every=0.03)
+        counts = await self.harness.counts(self.message_id)
+        assert counts.unfinished == counts.failed == counts.expired == 0
+        if read_last:
+            mailed = {email.recipient.lower() for email in self.emails()}
+            lost = self.members - self.suppressed - mailed - await self._not_taken()
+            assert not lost, f"{len(lost)} of the audience were never mailed, {sorted(lost)[:3]} among them"
+
+    async def _not_taken(self) -> set[str]:
+        """Return whom the next hop refused for good, and whose connection broke: only if it ever did so."""
+        rows = await self.harness.pool.fetch(
+            "select address_key, status from recipients"
+            " where message_id = any($1) and status in ('bounced', 'in_doubt')",
+            [self.message_id, *self.copies],
+        )
+        assert self.may_bounce or not any(row["status"] == "bounced" for row in rows)
+        assert self.may_be_in_doubt or not any(row["status"] == "in_doubt" for row in rows)
+        return {row["address_key"] for row in rows}
+
+    async def _is_answered(self) -> bool:
+        """Whether every command, signals included, has its one receipt; and a workflow that is done has ended."""
+        history = await self.use.history(self.message_id)
+        signalled = [entry for entry in history if entry.source == "temporal"]
+        assert len(signalled) <= self.signals, "one signal became two commands"
+        if len(signalled) < self.signals or any(entry.receipt is None for entry in history):
+            return False
+        if not (await self.harness.status(self.message_id)).is_final:
+            return True
+        handle = self.harness.client.get_workflow_handle(workflow_id(self.message_id, await self._generation()))
+        return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
+
+    async def _has(self, argument: dict[str, str]) -> bool:
+        number = await self.harness.pool.fetchval(
+            "select count(*) from commands where command_id = $1", argument["command_id"]
+        )
+        return bool(number)
+
+    async def _generation(self) -> int:
+        generation: int = await self.harness.pool.fetchval(
+            "select generation from messages where id = $1", self.message_id
+        )
+        return generation
+
+
+class Worker:
+    """The one worker, which may be restarted."""
+
+    def __init__(self, harness: Harness) -> None:
+        self._harness = harness
+        self._running = AsyncExitStack()
+
+    async def start(self) -> None:
+        await self._running.enter_async_context(self._harness.worker(lanes=2, smtp_connections=CONNECTIONS))
+
+    async def stop(self) -> None:
+        await self._running.aclose()
+
+
+class RandomCommands(RuleBasedStateMachine):
+    """Steps in a thread of hypothesis's; the work is done on the event loop of the test."""
+
+    def __init__(self, harness: Harness, worker: Worker, number: int, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
+        self.send = Send(harness, number)
+        self.worker = worker
+        self.loop = loop
+        self.steps: list[str] = []
+        self.has_failed = False
+        self.t0 = time.time()
+
+    def do(self, work: Coroutine[Any, Any, T], step: str) -> T:
+        self.steps.append(step)
+        t0=time.time()
+        try:
+            return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=4 * WITHIN_SECONDS)
+        except BaseException as error:
+            self.has_failed = True
+            error.add_note("The steps were:\n" + "\n".join(f"  {step}" for step in self.steps))
+            raise
+        finally:
+            if os.environ.get("DBG") and time.time()-t0 > 0.4: print("   slow", step, round(time.time()-t0,2), flush=True)
+            if os.environ.get("DBG") and time.time()-t0 > 5:
+                async def hist():
+                    h = self.send.harness.client.get_workflow_handle(workflow_id(self.send.message_id, await self.send._generation()))
+                    hh = await h.fetch_history()
+                    for e in hh.events:
+                        from temporalio.api.enums.v1 import EventType
+                        a = str(e).replace("\n", " ")
+                        ident = [x for x in a.split() ] 
+                        name = ""
+                        if e.HasField("activity_task_scheduled_event_attributes"): name = e.activity_task_scheduled_event_attributes.activity_type.name
+                        if e.HasField("workflow_task_scheduled_event_attributes"): name = str(e.workflow_task_scheduled_event_attributes.task_queue.name)
+                        if e.HasField("workflow_execution_signaled_event_attributes"): name = e.workflow_execution_signaled_event_attributes.signal_name
+                        if "TIMED_OUT" in EventType.Name(e.event_type) or "FAILED" in EventType.Name(e.event_type): name = a[-300:]
+                        print("     H", e.event_id, e.event_time.ToDatetime().strftime("%M:%S.%f")[:-3], EventType.Name(e.event_type)[11:], name)
+                asyncio.run_coroutine_threadsafe(hist(), self.loop).result()
+
+    @initialize(chance=st.integers(0, 2**32), by_way_of_a_schedule=st.booleans())
+    def begin(self, chance: int, by_way_of_a_schedule: bool) -> None:
+        assume(chance > 0)  # the first example that hypothesis draws is the simplest there is, and tells nothing
+        self.send.harness.smtp.set(refuse=[], delay_ms=DELAY_MS)
+        self.do(self.send.begin(by_way_of_a_schedule=by_way_of_a_schedule), f"begin {by_way_of_a_schedule=}")
+
+    @rule(number=st.integers(1, 20))
+    def let_it_send(self, number: int) -> None:
+        self.do(self.send.let_it_send(number), f"let it send {number}")
+
+    @rule(after=st.integers(0, 10))
+    def pause(self, after: int) -> None:
+        self.do(self.send.let_it_send(after), f"let it send {after}")
+        self.do(self.send.command(Verb.PAUSE), "pause")
+
+    @rule()
+    def resume(self) -> None:
+        self.do(self.send.command(Verb.RESUME), "resume")
+
+    @precondition(lambda self: len(self.steps) > STEPS / 2)
+    @rule()
+    def cancel(self) -> None:
+        self.do(self.send.command(Verb.CANCEL), "cancel")
+
+    @rule(verbs=VERBS)
+    def all_at_once(self, verbs: list[Verb]) -> None:
+        self.do(self.send.all_at_once(verbs), f"all at once: {', '.join(verbs)}")
+
+    @rule(signals=SIGNALS)
+    def signal(self, signals: list[tuple[Verb, Any]]) -> None:
+        self.do(self.send.signal(signals), f"signal {signals}")
+
+    @rule(verbs=VERBS)
+    def restart_worker(self, verbs: list[Verb]) -> None:
+        """Commands given while no worker is up are obeyed once one is."""
+
+        async def restart() -> None:
+            await self.worker.stop()
+            try:
+                for verb in verbs:
+                    await self.send.command(verb, wait=0)
+            finally:
+                await self.worker.start()
+
+        self.do(restart(), f"restart the worker, and meanwhile: {', '.join(verbs)}")
+
+    @rule()
+    def copy(self) -> None:
+        self.do(self.send.copy(), "copy")
+
+    @rule(number=st.integers(1, 6))
+    def join(self, number: int) -> None:
+        self.do(self.send.join(number), f"{number} join")
+
+    @rule(somebody=SOMEBODY)
+    def leave(self, somebody: int) -> None:
+        self.do(self.send.leave(somebody), f"unmailed number {somebody} leaves")
+
+    @rule(somebody=SOMEBODY, mailed=st.booleans())
+    def delete(self, somebody: int, mailed: bool) -> None:
+        self.do(self.send.delete(somebody, mailed=mailed), f"delete number {somebody}, {mailed=}")
+
+    @rule()
+    def import_again(self) -> None:
+        self.do(self.send.import_again(), "import the deleted ones again")
+
+    @rule(somebody=SOMEBODY)
+    def suppress(self, somebody: int) -> None:
+        self.do(self.send.suppress(somebody), f"suppress unmailed number {somebody}")
+
+    @rule()
+    def unsuppress(self) -> None:
+        self.do(self.send.unsuppress(), "unsuppress all")
+
+    @rule(digit=st.integers(0, 9), at=st.sampled_from(["rcpt", "dot"]), for_good=st.booleans())
+    def refuse(self, digit: int, at: str, for_good: bool) -> None:
+        self.steps.append(f"refuse {digit=} {at=} {for_good=}")
+        self.send.may_bounce |= for_good
+        reply = "550 5.1.1 no such user" if for_good else "450 4.2.1 later"
+        self.send.harness.smtp.refuse(f"{digit}@", reply, at=at)
+
+    @rule()
+    def refuse_nobody(self) -> None:
+        self.steps.append("refuse nobody")
+        self.send.harness.smtp.set(refuse=[])
+
+    @rule()
+    def drop_connections(self) -> None:
+        self.steps.append("drop connections")
+        self.send.may_be_in_doubt = True
+        self.send.harness.smtp.drop_connections()
+
+    @rule()
+    def time_passes(self) -> None:
+        self.do(self.send.time_passes(), "time passes for the deferred")
+
+    @invariant()
+    def everything_holds(self) -> None:
+        if self.steps:
+            self.do(self.send.check(), "(look)")
+            self.steps.pop()
+
+    def teardown(self) -> None:
+        if os.environ.get("DBG"):
+            counts = asyncio.run_coroutine_threadsafe(
+                self.send.harness.counts(self.send.message_id), self.loop
+            ).result()
+            print(
+                self.send.name,
+                round(time.time() - self.t0, 2),
+                {k: v for k, v in dict(counts).items() if v},
+                "; ".join(self.steps),
+                flush=True,
+            )
+        if self.steps and not self.has_failed:
+            self.do(self.send.end(), "end")
+
+
+async def test_whatever_is_done_in_whatever_order_nobody_is_mailed_twice_or_lost(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr("worker.WINDOW", 8)  # so that a send of this size is many claims
+    knobs = Knobs(no_server_longest_wait=timedelta(seconds=1))
+    harness.workflows = Workflows(harness.client, knobs=knobs)
+    await harness.pool.execute(NOTE_MOVES)
+    worker = Worker(harness)
+    await worker.start()
+    loop = asyncio.get_running_loop()
+    numbers = itertools.count(1)
+    first = int(request.config.getoption("--hypothesis-seed") or FIRST_SEED)
+
+    class Example(RandomCommands):
+        def __init__(self) -> None:
+            super().__init__(harness, worker, next(numbers), loop)
+
+    try:
+        for number in range(first, first + EXAMPLES):
+            await asyncio.to_thread(run_state_machine_as_test, seed(number)(Example), settings=ONE_EXAMPLE)
+    except BaseException as error:
+        error.add_note(f"Draw it again: RANDOM_EXAMPLES=1 pytest {request.node.nodeid} --hypothesis-seed={number}")
+        raise
+    finally:
+        await worker.stop()
