@@ -47,7 +47,6 @@ FEWEST_EACH_WAY = 40
 FEWEST_TERMINATED_IN_BEGIN = 5
 
 
-
 @dataclass(frozen=True)
 class Span:
     """From when to when something ran, in seconds of the monotonic clock."""

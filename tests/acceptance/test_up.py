@@ -226,7 +226,7 @@ async def test_two_stacks_started_at_once_run_side_by_side_and_stop_without_a_tr
 async def test_after_a_kill_9_the_next_up_ends_what_was_left_and_finds_the_data(folder: Path) -> None:
     """And a send that was scheduled before arrives, once."""
     killed = Up(folder / "killed", "--no-ui")
-    stack = await killed.ready()
+    await killed.ready()
     children, ports = killed.family()[1:], killed.ports()
     people = folder / "people.csv"
     people.write_text("email,first_name\nola@example.com,Ola\n")

@@ -87,7 +87,12 @@ async def test_every_state_can_be_read(harness: Harness) -> None:
         assert await status_attribute(handle_of(harness, canceled)) == MessageStatus.CANCELED
 
     said = await summaries_of(handle)
-    for expected in ("take the message on", "look at the ledger", "lane 1 of 1, 1,000 recipients to go", "pause: close the gate"):
+    for expected in (
+        "take the message on",
+        "look at the ledger",
+        "lane 1 of 1, 1,000 recipients to go",
+        "pause: close the gate",
+    ):
         assert expected in said
 
 
