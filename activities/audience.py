@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from temporalio import activity
 
 from activities.heartbeat import heartbeats
 from activities.ports import SendingPort
 from activities.requests import BeginRequest, MessageRef, ResumeRequest
 from models.ledger import Adoption, Beginning, ResumeOutcome
+
+_READINGS_AT_ONCE = 4
 
 
 class AudienceActivities:
@@ -17,6 +21,8 @@ class AudienceActivities:
         self._sending = sending
         self._lanes = lanes
         self._window = window
+        # Each holds a connection for as long as its audience is large: stops and settles need some, too.
+        self._places = asyncio.Semaphore(_READINGS_AT_ONCE)
 
     @activity.defn
     async def adopt(self, request: MessageRef) -> Adoption:
@@ -28,14 +34,16 @@ class AudienceActivities:
     async def begin(self, request: BeginRequest) -> Beginning:
         """Turn the audience into recipients and open the gate, unless it is held, over or begun already."""
         with heartbeats():
-            return await self._sending.begin(
-                request.message_id, request.generation, as_of=request.as_of, late=request.late
-            )
+            async with self._places:
+                return await self._sending.begin(
+                    request.message_id, request.generation, as_of=request.as_of, late=request.late
+                )
 
     @activity.defn
     async def resume(self, request: ResumeRequest) -> ResumeOutcome:
         """Read the audience again and open the gate, unless a stop came after it."""
         with heartbeats():
-            return await self._sending.resume(
-                request.message_id, request.generation, request.command, request.number, as_of=request.as_of
-            )
+            async with self._places:
+                return await self._sending.resume(
+                    request.message_id, request.generation, request.command, request.number, as_of=request.as_of
+                )

@@ -59,7 +59,7 @@ class DeliveryActivities:
                 return await asyncio.shield(running)
             except asyncio.CancelledError:
                 lane.stop()
-                report = await running
+                report = await asyncio.shield(running)
                 details = activity.cancellation_details()
                 if details is not None and (details.cancel_requested or details.worker_shutdown):
                     return report
@@ -137,7 +137,7 @@ class Lane:
             return None  # all of them suppressed: there may be others behind
         outcomes = await self._hand_over(claimed, token, lease)
         await self._settle(token, claimed, outcomes)
-        if not self._stopping and any(_is_back_off(outcome) for outcome in outcomes):
+        if not self._stopping and all(_is_back_off(outcome) for outcome in outcomes):
             return LaneEnd.NO_SERVER
         return None
 

@@ -13,8 +13,8 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
 
-from activities.ports import RenderingFailed, Transport
-from activities.rendering import attributes_named, check_templates, compile_message
+from activities.ports import Transport
+from client.drafts import Drafts, content_of
 from client.interface import (
     DEFAULT_WAIT,
     AskedBy,
@@ -22,165 +22,34 @@ from client.interface import (
     CommandResult,
     Progress,
     ResumePreview,
-    SendTestOutcome,
 )
 from client.temporal import Workflows
-from models.audience import Audience
 from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
-from models.contact import Contact, ImportResult, ListSummary, check_address, is_storable
-from models.content import check_content
+from models.contact import is_storable
 from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Unreachable
-from models.message import Message, MessageContent, MessageStatus
-from models.recipient import ClaimedRecipient, Outcome, Recipient, RecipientStatus, Verdict
+from models.message import Message, MessageStatus
+from models.recipient import Recipient, RecipientStatus
 from models.schedule import Schedule, check_schedule
 from models.transitions import Ruling, require, rule
 from storage import audience as audiences
-from storage import commands, contacts, ledger, messages
-from storage.contact_import import import_csv
+from storage import commands, ledger, messages
 from storage.database import Connection, Pool
 from storage.sending import Sending
 
 _FIRST_LOOK_SECONDS = 0.005
 _SLOWEST_LOOK_SECONDS = 0.1
-_PACE_OVER = timedelta(seconds=10)
 _LONGEST_REASON = 500
 
 
-class BatchMessages:
+class BatchMessages(Drafts):
     """The use cases in process, on the database and Temporal. See `client.interface.UseCases` for each."""
 
     def __init__(
         self, pool: Pool, workflows: Callable[[], Awaitable[Workflows]], transport: Callable[[], Transport]
     ) -> None:
-        self._pool = pool
+        super().__init__(pool, transport)
         self._workflows = workflows  # connects at the first call; raises Unreachable
-        self._transport = transport  # for test emails alone
         self._sending = Sending(pool, max_late=timedelta.max)
-
-    # -- contacts -----------------------------------------------------------------------------------------------
-
-    async def import_contacts(
-        self, path: str, *, list_name: str | None, on_progress: Callable[[int, int], None] | None = None
-    ) -> ImportResult:
-        return await import_csv(self._pool, path, list_name=list_name, on_progress=on_progress)
-
-    async def contacts(self, *, list_name: str | None = None, limit: int = 100, after: int = 0) -> list[Contact]:
-        async with self._pool.acquire() as connection:
-            return await contacts.list_contacts(connection, list_name=list_name, limit=limit, after=after)
-
-    async def lists(self) -> list[ListSummary]:
-        async with self._pool.acquire() as connection:
-            return await contacts.list_lists(connection)
-
-    async def suppress(self, addresses: Sequence[str], *, reason: str) -> int:
-        async with self._pool.acquire() as connection:
-            return await contacts.suppress(connection, addresses, reason=reason)
-
-    async def unsuppress(self, addresses: Sequence[str]) -> int:
-        async with self._pool.acquire() as connection:
-            return await contacts.unsuppress(connection, addresses)
-
-    # -- drafts -------------------------------------------------------------------------------------------------
-
-    async def create(self, content: MessageContent) -> Message:
-        async with self._pool.acquire() as connection:
-            await self._check(connection, content)
-            message_id = await messages.insert(connection, content)
-        return await self.message(message_id)
-
-    async def edit(self, message_id: str, content: MessageContent) -> Message:
-        async with self._pool.acquire() as connection:
-            require((await messages.get(connection, message_id)).status, Verb.EDIT)
-            await self._check(connection, content)
-            if not await messages.replace_content(connection, message_id, content):
-                require((await messages.get(connection, message_id)).status, Verb.EDIT)
-        return await self.message(message_id)
-
-    async def delete(self, message_id: str) -> None:
-        async with self._pool.acquire() as connection:
-            require((await messages.get(connection, message_id)).status, Verb.DELETE)
-            if not await messages.delete(connection, message_id):
-                require((await messages.get(connection, message_id)).status, Verb.DELETE)
-
-    async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message:
-        """Copy as a draft; on demand without everybody whom the original reached or may have reached."""
-        async with self._pool.acquire() as connection:
-            original = await messages.get(connection, message_id)
-            content = _content_of(original)
-            changes: dict[str, object] = {"name": name or f"Copy of {original.name}"[:200]}
-            if exclude_recipients:
-                excluded = dict.fromkeys((*original.audience.exclude_recipients_of, message_id))
-                changes["audience"] = original.audience.model_copy(update={"exclude_recipients_of": tuple(excluded)})
-            content = content.model_copy(update=changes)
-            check_content(content)  # the name is new; a list that is gone by now is told when the copy is sent
-            copied = await messages.insert(connection, content, copied_from=message_id)
-        return await self.message(copied)
-
-    async def message(self, message_id: str) -> Message:
-        async with self._pool.acquire() as connection:
-            message = await messages.get(connection, message_id)
-            if message.status in (MessageStatus.DRAFT, MessageStatus.SCHEDULED):
-                preview = await audiences.preview(connection, message.audience, sample=0)
-                message = message.model_copy(update={"audience_estimate": preview.count})
-        return message
-
-    async def messages(
-        self, *, statuses: Sequence[MessageStatus] = (), limit: int = 50, after: str | None = None
-    ) -> tuple[list[Message], str | None]:
-        async with self._pool.acquire() as connection:
-            if after is not None and await messages.missing(connection, [after]):
-                raise NotFound(f"There is no message {after} to go on after.", id=after)
-            page = await messages.page(connection, statuses=statuses, limit=limit + 1, after=after)
-        return page[:limit], page[limit - 1].id if len(page) > limit else None
-
-    async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
-        async with self._pool.acquire() as connection:
-            return await messages.containing(connection, text, statuses)
-
-    async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview:
-        async with self._pool.acquire() as connection:
-            message = await messages.get(connection, message_id)
-            await audiences.check_lists_exist(connection, message.audience)
-            preview = await audiences.preview(connection, message.audience, sample=sample)
-            names = sorted(attributes_named(message))
-            lacking = await audiences.count_lacking(connection, message.audience, names)
-        return AudiencePreview(
-            count=preview.count,
-            suppressed=preview.suppressed,
-            excluded=preview.excluded,
-            sample=preview.sample,
-            lacking={name: count for name, count in lacking.items() if count},
-        )
-
-    async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
-        async with self._pool.acquire() as connection:
-            message = await messages.get(connection, message_id)
-            recipient = await self._someone(connection, message.audience, contact_id)
-        try:
-            return compile_message(message_id, message).render(recipient).content
-        except RenderingFailed as error:
-            raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
-
-    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
-        checked = [check_address(address) for address in addresses]
-        async with self._pool.acquire() as connection:
-            message = await messages.get(connection, message_id)
-            example = await self._someone(connection, message.audience, None)
-        compiled = compile_message(message_id, message)
-        transport = self._transport()
-        outcomes = []
-        for address in checked:
-            recipient = ClaimedRecipient(0, address, 1, example.time_zone, example.attributes)
-            try:
-                outcome = await transport.hand_over(compiled.render(recipient), _Always())
-            except RenderingFailed as error:
-                outcome = Outcome(Verdict.FAILED, reply=str(error))
-            outcomes.append(
-                SendTestOutcome(
-                    address=address, verdict=outcome.verdict, smtp_code=outcome.smtp_code, reply=outcome.reply
-                )
-            )
-        return outcomes
 
     # -- commands -----------------------------------------------------------------------------------------------
 
@@ -210,15 +79,16 @@ class BatchMessages:
                 scheduled = await messages.schedule(connection, message_id, schedule)
                 if scheduled is not None:
                     generation, accepted_at = scheduled
-                    await commands.ask(connection, message_id, generation, command, schedule.model_dump(mode="json"))
-                    await commands.answer(
+                    await commands.record(
                         connection,
-                        command.command_id,
                         message_id,
+                        generation,
+                        command,
                         ReceiptOutcome.DONE,
                         before=MessageStatus.DRAFT,
                         after=MessageStatus.SCHEDULED,
                         effective_at=accepted_at,
+                        details=schedule.model_dump(mode="json"),
                     )
             if scheduled is None:  # somebody was faster
                 await self._refuse(connection, await messages.get(connection, message_id), command)
@@ -243,11 +113,11 @@ class BatchMessages:
             async with connection.transaction():
                 unscheduled_at = await messages.unschedule(connection, message_id, message.generation)
                 if unscheduled_at is not None:
-                    await commands.ask(connection, message_id, message.generation, command)
-                    await commands.answer(
+                    await commands.record(
                         connection,
-                        command.command_id,
                         message_id,
+                        message.generation,
+                        command,
                         ReceiptOutcome.DONE,
                         before=MessageStatus.SCHEDULED,
                         after=MessageStatus.DRAFT,
@@ -294,7 +164,7 @@ class BatchMessages:
             times = await messages.times(connection, message_id)
             rate = None
             if message.status is MessageStatus.SENDING:
-                rate = await ledger.pace(connection, message_id, _PACE_OVER)
+                rate = await ledger.pace(connection, message_id, message.counts.sent + message.counts.bounced)
         to_go = message.counts.pending + message.counts.claimed
         return Progress(
             id=message_id,
@@ -357,7 +227,7 @@ class BatchMessages:
         if receipt is None:
             last = await commands.last_effective(connection, message.id)
             ruling = rule(message.status, command.verb, last[1] if last else None, same=same)
-            if ruling.kind == "legal":
+            if ruling.kind == "legal" or self._is_for_the_workflow(message, command, ruling):
                 return None
             if ruling.kind == "refused" or last is None:
                 await self._refuse(connection, message, command, ruling)
@@ -367,16 +237,26 @@ class BatchMessages:
             receipt = await commands.receipt(connection, command.command_id)
         return CommandResult(message=message, receipt=receipt)
 
+    @staticmethod
+    def _is_for_the_workflow(message: Message, command: Command, ruling: Ruling) -> bool:
+        """Whether only the workflow may answer, behind what it was asked before.
+
+        What is fulfilled now need not stay so: a resume may be under way that a pause, answered here with the old
+        receipt, would let pass. And what is refused now may be right once the pending command is obeyed.
+        """
+        signaled = command.verb in (Verb.PAUSE, Verb.RESUME, Verb.CANCEL) and message.status.has_workflow
+        return signaled and (ruling.kind == "fulfilled" or message.pending_command is not None)
+
     async def _refuse(
         self, connection: Connection, message: Message, command: Command, ruling: Ruling | None = None
     ) -> None:
         """Record the refusal and raise it."""
         ruling = ruling or rule(message.status, command.verb)
-        await commands.ask(connection, message.id, message.generation, command)
-        await commands.answer(
+        await commands.record(
             connection,
-            command.command_id,
             message.id,
+            message.generation,
+            command,
             ReceiptOutcome.REFUSED,
             before=message.status,
             after=message.status,
@@ -396,24 +276,12 @@ class BatchMessages:
 
     # -- checks -------------------------------------------------------------------------------------------------
 
-    async def _check(self, connection: Connection, content: MessageContent) -> None:
-        """Refuse content that could not be sent, before it is stored."""
-        check_content(content)
-        check_templates(content)
-        await audiences.check_lists_exist(connection, content.audience)
-        missing = await messages.missing(connection, content.audience.exclude_recipients_of)
-        if missing:
-            raise InvalidInput(
-                f"There is no message {missing[0]} whose recipients could be excluded.",
-                field="audience.exclude_recipients_of",
-            )
-
     async def _check_send(
         self, connection: Connection, message: Message, schedule: Schedule, *, allow_empty: bool
     ) -> None:
         """Refuse what cannot be sent so; nothing has changed then."""
         check_schedule(schedule, now=datetime.now(UTC))
-        await self._check(connection, _content_of(message))
+        await self.check_content(connection, content_of(message))
         unfinished = await messages.unfinished_exclusion(connection, message.audience)
         if unfinished is not None:
             raise ExclusionNotFinal(
@@ -428,31 +296,6 @@ class BatchMessages:
                 field="audience",
                 code="empty_audience",
             )
-
-    async def _someone(self, connection: Connection, audience: Audience, contact_id: int | None) -> ClaimedRecipient:
-        """Return a contact as a recipient: the one asked for, or the first of the audience, or nobody in particular."""
-        if contact_id is not None:
-            contact: Contact | None = await contacts.get_contact(connection, contact_id)
-        else:
-            sample = (await audiences.preview(connection, audience, sample=1)).sample
-            contact = sample[0] if sample else None
-        if contact is None:
-            return ClaimedRecipient(0, "somebody@example.com", 1, None, {})
-        return ClaimedRecipient(contact.id, contact.address, 1, contact.time_zone, contact.attributes)
-
-
-class _Always:
-    """The permit of a test email: nobody can stop it."""
-
-    def may_start(self) -> bool:
-        return True
-
-    def may_write_body(self) -> bool:
-        return True
-
-
-def _content_of(message: Message) -> MessageContent:
-    return MessageContent(**{field: getattr(message, field) for field in MessageContent.model_fields})
 
 
 def _command(verb: Verb, asked_by: AskedBy) -> Command:

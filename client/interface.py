@@ -91,7 +91,9 @@ class Progress(BaseModel):
     counts: Counts
     pending_command: str | None
     in_flight: int
-    rate_per_second: float | None = Field(description="Emails handed over a second, over the last 10 s; null: none.")
+    rate_per_second: float | None = Field(
+        description="Emails a second on average since it last began or went on; null: none left."
+    )
     eta: datetime | None = Field(description="When the last email leaves at this rate.")
     began_at: datetime | None
     finished_at: datetime | None

@@ -7,11 +7,8 @@ import logging
 import secrets
 from datetime import UTC, datetime, timedelta
 
-import asyncpg
-
 from client.temporal import Presence, Workflows
 from models.commands import Command, Verb
-from models.errors import SendgateError
 from models.message import MessageStatus
 from storage import commands, ledger, messages, orphans, sending
 from storage.database import Pool
@@ -49,18 +46,31 @@ class Sweep:
                             await self.once()
                         finally:
                             await connection.execute("select pg_advisory_unlock($1)", _LOCK)
-            except (SendgateError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
-                logger.warning("the sweep is repeated in %s s: %s", EVERY.total_seconds(), error)
+            except Exception as error:  # noqa: BLE001  # a sweep that ended would be missed only when it is needed
+                logger.warning("the sweep is repeated in %s s: %s", every.total_seconds(), error)
             await asyncio.sleep(every.total_seconds())
 
     async def once(self) -> None:
-        """Do every step once."""
+        """Do every step once, stops first. One that fails keeps no other from its turn; the first error is raised."""
+        failed: list[Exception] = []
+        for step in (
+            self._repeat_commands,
+            self._lapse_leases,
+            self._start_what_is_not_adopted,
+            self._repeat_terminates,
+            self._look_after_closed_workflows,
+            self._look_after_unknown_workflows,
+        ):
+            try:
+                await step()
+            except Exception as error:
+                logger.exception("a step of the sweep failed: %s", step.__name__)
+                failed.append(error)
+        if failed:
+            raise failed[0]
+
+    async def _lapse_leases(self) -> None:
         await ledger.lapse_leases(self._pool, None)
-        await self._start_what_is_not_adopted()
-        await self._repeat_terminates()
-        await self._look_after_closed_workflows()
-        await self._look_after_unknown_workflows()
-        await self._repeat_commands()
 
     async def _start_what_is_not_adopted(self) -> None:
         for start in await sending.not_adopted(self._pool, self._lost_after):

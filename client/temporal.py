@@ -179,9 +179,9 @@ class Workflows:
         )
         try:
             async for execution in self._client.list_workflows(query, rpc_timeout=_CALL_WITHIN):
-                prefix, message_id, generation = execution.id.split("/")
-                if prefix == "batch-send" and generation.isdigit():
-                    yield message_id, int(generation)
+                match execution.id.split("/"):
+                    case ["batch-send", message_id, generation] if generation.isdigit():
+                        yield message_id, int(generation)
         except RPCError as error:
             raise _unreachable(error) from error
 

@@ -60,6 +60,33 @@ async def answer(
     )
 
 
+async def record(
+    connection: Connection | Pool,
+    message_id: str,
+    generation: int,
+    command: Command,
+    outcome: ReceiptOutcome,
+    *,
+    before: MessageStatus,
+    after: MessageStatus,
+    effective_at: datetime | None = None,
+    explanation: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Record a command together with its answer: of what is decided in the caller's own transaction."""
+    await ask(connection, message_id, generation, command, details)
+    await answer(
+        connection,
+        command.command_id,
+        message_id,
+        outcome,
+        before=before,
+        after=after,
+        effective_at=effective_at,
+        explanation=explanation,
+    )
+
+
 async def answer_again(connection: Connection | Pool, command_id: str, original_id: str) -> None:
     """Answer a command that was fulfilled already with the receipt of the one that did it."""
     await _sql.answer_again(connection, command_id=command_id, original_id=original_id)

@@ -54,7 +54,12 @@ async def open_pool(url: str, *, most: int = 10, application: str = "sendgate") 
             init=_initialise,
             timeout=10,
             # UTC, so that wall-clock text in attributes means the same on every server.
-            server_settings={"application_name": application, "timezone": "UTC"},
+            server_settings={
+                "application_name": application,
+                "timezone": "UTC",
+                # A process frozen inside a transaction would keep its locks, and with the hold's everybody else out.
+                "idle_in_transaction_session_timeout": "30s",
+            },
         )
         async with pool.acquire():
             pass  # a pool connects when it is used: find out now whether it can

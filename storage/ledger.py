@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 from uuid import UUID
 
 from models.ledger import LaneEnd
@@ -27,6 +26,7 @@ _STATUS_OF: Mapping[Verdict, RecipientStatus] = {
 }
 #: Claimed nobody because all that were looked at are suppressed or deleted: claim again.
 NONE_MAILABLE = "none_mailable"
+_PAGE = 2_000
 
 
 class Ledger:
@@ -121,20 +121,27 @@ async def lapse_leases(connection: Connection | Pool, message_id: str | None) ->
     return lapsed
 
 
-async def pace(connection: Connection | Pool, message_id: str, window: timedelta) -> float | None:
-    """Return emails a second over the last `window`, None when none left."""
-    row = await _sql.pace(connection, message_id=message_id, window=window)
-    if not row["settled"]:
+async def pace(connection: Connection | Pool, message_id: str, left: int) -> float | None:
+    """Return emails a second on average since the send last began or went on, when `left` have left by now."""
+    row = await _sql.going_since(connection, message_id=message_id)
+    if row is None or row["since"] is None or left <= row["left_before"]:
         return None
-    seconds: float = max((row["now"] - row["first"]).total_seconds(), 1.0)
-    return int(row["settled"]) / seconds
+    seconds: float = max((row["now"] - row["since"]).total_seconds(), 0.1)
+    return int(left - row["left_before"]) / seconds
 
 
 async def recipients(
     connection: Connection, message_id: str, statuses: Sequence[RecipientStatus]
 ) -> AsyncGenerator[Recipient, None]:
-    """Stream the recipients of a message in the order of the send."""
-    arguments: dict[str, Any] = {"message_id": message_id, "statuses": [s.value for s in statuses] or None}
-    async with connection.transaction(readonly=True), _sql.recipients_cursor(connection, **arguments) as cursor:
-        async for row in cursor:
-            yield Recipient(**dict(row))
+    """Stream the recipients of a message by contact id, a page at a time, each page as it is when it is read."""
+    after = 0
+    while True:
+        rows = _sql.recipients(
+            connection, message_id=message_id, after=after, statuses=[s.value for s in statuses] or None, most=_PAGE
+        )
+        page = [Recipient(**dict(row)) async for row in rows]
+        for recipient in page:
+            yield recipient
+        if len(page) < _PAGE:
+            return
+        after = page[-1].contact_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 from models.commands import Command, ReceiptOutcome
 from models.message import MessageStatus
 from storage import commands, ledger, messages
-from storage.database import Pool
+from storage.database import Connection, Pool
 from storage.named_sql import load
 
 _sql = load("sending")
@@ -13,9 +13,9 @@ _sql = load("sending")
 _LAST_NUMBER = 2**62
 
 
-async def status_of(pool: Pool, message_id: str, generation: int) -> MessageStatus | None:
+async def status_of(connection: Connection | Pool, message_id: str, generation: int) -> MessageStatus | None:
     """Return the status of a message that should have a workflow of this generation, else None."""
-    row = await _sql.orphan(pool, message_id=message_id, generation=generation)
+    row = await _sql.orphan(connection, message_id=message_id, generation=generation)
     return MessageStatus(row["status"]) if row else None
 
 
@@ -25,11 +25,11 @@ async def back_to_draft(pool: Pool, message_id: str, generation: int, command: C
         at = await messages.unschedule(connection, message_id, generation)
         if at is None:
             return False
-        await commands.ask(connection, message_id, generation, command)
-        await commands.answer(
+        await commands.record(
             connection,
-            command.command_id,
             message_id,
+            generation,
+            command,
             ReceiptOutcome.DONE,
             before=MessageStatus.SCHEDULED,
             after=MessageStatus.DRAFT,
@@ -44,20 +44,18 @@ async def take_over(pool: Pool, message_id: str, generation: int, command: Comma
     None while emails are in flight: ask again. A crash in between leaves the gate closed, and is repeated.
     """
     async with pool.acquire() as connection:
-        await _sql.close_gate(
-            connection, message_id=message_id, generation=generation, number=_LAST_NUMBER, verb=command.verb.value
-        )
+        await _sql.close_gate(connection, message_id=message_id, generation=generation, number=_LAST_NUMBER)
         await ledger.lapse_leases(connection, message_id)
         async with connection.transaction():
-            before = await status_of(pool, message_id, generation)
+            before = await status_of(connection, message_id, generation)
             row = await _sql.take_over(connection, message_id=message_id, generation=generation)
             if row is None or before is None:
                 return None
-            await commands.ask(connection, message_id, row["generation"], command)
-            await commands.answer(
+            await commands.record(
                 connection,
-                command.command_id,
                 message_id,
+                row["generation"],
+                command,
                 ReceiptOutcome.DONE,
                 before=before,
                 after=MessageStatus.PAUSED,

@@ -83,11 +83,11 @@ class Sending:
             await _sql.add_joiners(connection, message_id=message_id, due_at=due_at)
             await _sql.drop_audience_now(connection)
             if is_late:
-                await commands.ask(connection, message_id, generation, late)
-                await commands.answer(
+                await commands.record(
                     connection,
-                    late.command_id,
                     message_id,
+                    generation,
+                    late,
                     ReceiptOutcome.DONE,
                     before=MessageStatus.SCHEDULED,
                     after=MessageStatus.PAUSED,
@@ -122,9 +122,7 @@ class Sending:
             await commands.ask(connection, message_id, generation, command)
             if await commands.receipt(connection, command.command_id) is not None:
                 return await self._status(connection, message_id, generation)
-            status = await _sql.close_gate(
-                connection, message_id=message_id, generation=generation, number=number, verb=command.verb.value
-            )
+            status = await _sql.close_gate(connection, message_id=message_id, generation=generation, number=number)
         return MessageStatus(status) if status else None
 
     async def confirm_stop(
@@ -185,7 +183,9 @@ class Sending:
             raise _Superseded
         await self._read_audience(connection, Audience.model_validate(state["audience"]))
         changes = await self._apply_audience(connection, message_id, due_at=as_of)
-        opened = await _sql.open_gate(connection, message_id=message_id, generation=generation, number=number)
+        opened = await _sql.open_gate(
+            connection, message_id=message_id, generation=generation, number=number, command_id=command.command_id
+        )
         if opened is None:
             raise _Superseded
         await commands.answer(

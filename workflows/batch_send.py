@@ -122,6 +122,7 @@ class BatchSendWorkflow:
         if workflow.now() < due_at:
             await self._sleep_until(due_at, f"{self._plan.name}: to be sent")
             return
+        wakes = self._wakes
         late = self._own_command(Verb.PAUSE, "It begins too long after its time; resume to send it all the same.")
         begun = await self._unless_stopped(
             workflow.execute_activity_method(
@@ -132,17 +133,20 @@ class BatchSendWorkflow:
             )
         )
         if begun.outcome is BeginOutcome.HELD:
-            await self._wait_for_wake("held; nothing begins until the hold is released")
+            await self._wait_for_wake("held; nothing begins until the hold is released", wakes)
         else:
             self._note_status(begun.status if begun.outcome is not BeginOutcome.SUPERSEDED else None)
 
     async def _send_what_is_due(self) -> None:
         """Look at the ledger once, and do what it calls for."""
+        wakes = self._wakes
         survey = await self._look()
         if self._status is not MessageStatus.SENDING or self._next_stop() is not None:
             return
         if survey.held:
-            await self._wait_for_wake("held; nothing leaves until the hold is released")
+            await self._wait_for_wake("held; nothing leaves until the hold is released", wakes)
+        elif not survey.gate_open:  # closed by a stop that came as the send began, and was refused: keep it stopped
+            self._enqueue(self._own_command(Verb.PAUSE, "A stop came as the send began; resume to go on."))
         elif survey.due:
             await self._deliver(survey.due)
         elif survey.next_at is not None:
@@ -199,16 +203,19 @@ class BatchSendWorkflow:
                 await closing
                 return
             if self._queue:
-                await self._obey(self._queue.pop(0))  # a resume of what is sending: it changes nothing
-        await self._judge([lane.result() for lane in self._lanes])
+                # A resume of what is sending: it changes nothing.
+                await self._unless_stopped(self._obey(self._queue.pop(0)))
+        await self._judge([lane.result() for lane in self._lanes if lane.exception() is None])
 
     async def _judge(self, reports: Sequence[LaneReport]) -> None:
-        """Go on at once, or wait for the next hop to come back."""
-        if any(report.end is LaneEnd.NO_SERVER for report in reports):
-            await self._wait_for_server(next((r.last_reply for r in reports if r.last_reply), "no reply"))
-        else:
+        """Go on at once, or wait: for the next hop to come back, or because there was nothing to take."""
+        if any(report.settled for report in reports):
             self._no_server_wait = self._knobs.no_server_first_wait
             self._no_server_reply = None
+        if any(report.end is LaneEnd.NO_SERVER for report in reports):
+            await self._wait_for_server(next((r.last_reply for r in reports if r.last_reply), "no reply"))
+        elif not any(report.settled or report.end is LaneEnd.SLICE_OVER for report in reports):
+            await self._wait(timedelta(seconds=1), "look again")
 
     async def _wait_for_server(self, reply: str) -> None:
         """The next hop does not talk to us: wait, a little longer each time, and try again."""
@@ -353,9 +360,8 @@ class BatchSendWorkflow:
     async def _sleep_until(self, moment: datetime, what: str) -> None:
         await self._wait(moment - workflow.now(), f"{what} at {instant(moment)}")
 
-    async def _wait_for_wake(self, why: str) -> None:
-        seen = self._wakes
-        self._describe(why)
+    async def _wait_for_wake(self, why: str, seen: int) -> None:
+        """Wait for a wake after the `seen` ones that had come before the hold was looked at."""
         await self._wait(self._knobs.hold_timer, why, until=lambda: self._wakes > seen)
 
     async def _wait_for_command(self) -> None:

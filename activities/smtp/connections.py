@@ -65,6 +65,8 @@ class SmtpTransport:
         except asyncio.CancelledError:
             return given_back("stopped while waiting for a connection")
         try:
+            if not permit.may_start():  # it may have waited for long
+                return given_back("stopped while waiting for a connection")
             return await self._hand_over(Conversation(email, permit))
         except asyncio.CancelledError:
             return given_back("stopped before the conversation began")  # a conversation answers for itself

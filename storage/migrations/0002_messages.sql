@@ -21,8 +21,6 @@ create table messages (
     gate_open      boolean not null default false,
     -- The number, within the generation, of the command that set the gate last. A lower number changes nothing.
     gate_number    bigint not null default -1,
-    -- The stop that closed the gate and has not been confirmed yet.
-    stopping       text,
     accepted_at    timestamptz,
     adopted_at     timestamptz,
     began_at       timestamptz,
@@ -87,3 +85,13 @@ create trigger append_only before update or delete or truncate on receipts execu
 create function hold_lock() returns bigint language sql immutable as $$ select hashtextextended('hold', 5) $$;
 create function message_lock(message_id text) returns bigint language sql immutable as
 $$ select hashtextextended('message/' || message_id, 5) $$;
+
+-- The latest command to the message's workflow that has no answer yet.
+create function unanswered_command(m messages) returns text language sql stable as
+$$
+    select c.verb from commands c
+     where c.message_id = m.id and c.generation = m.generation and c.verb in ('pause', 'resume', 'cancel')
+       and m.status in ('scheduled', 'sending', 'paused')
+       and not exists (select from receipts r where r.command_id = c.command_id)
+     order by c.number desc limit 1
+$$;

@@ -152,11 +152,11 @@ $$;
 
 -- Close the gate for a stop. Waits for claims under way; when it returns no row is claimed any more.
 -- Returns the message's status, or null when this generation is over.
-create function close_gate(p_message_id text, p_generation int, p_number bigint, p_verb text) returns message_status
+create function close_gate(p_message_id text, p_generation int, p_number bigint) returns message_status
 language plpgsql as $$
 begin
     perform pg_advisory_xact_lock(message_lock(p_message_id));
-    update messages set gate_open = false, gate_number = p_number, stopping = p_verb, updated_at = clock_timestamp()
+    update messages set gate_open = false, gate_number = p_number, updated_at = clock_timestamp()
      where id = p_message_id and generation = p_generation and gate_number < p_number
        and status in ('scheduled', 'sending', 'paused');
     return (select status from messages where id = p_message_id and generation = p_generation);
@@ -205,7 +205,7 @@ begin
          where message_id = p_message_id and status in ('pending', 'deferred');
     end if;
     update messages
-       set status = target, stopping = null, updated_at = quiet_at,
+       set status = target, updated_at = quiet_at,
            finished_at = case when target in ('sent', 'canceled') then quiet_at end
      where id = p_message_id;
     perform answer(p_command_id, p_message_id, 'done', quiet_at, message.status, target, null);

@@ -20,16 +20,18 @@ select count(*) from renewed;
 select lapse_leases(:message_id);
 
 -- name: recipients
--- Everybody, in the order of the send.
+-- A page by contact id. Pages, since a statement that is open for long keeps dead rows alive, which slows every claim.
 select contact_id, address, status, due_at, attempts, next_try_at, handed_over_at, settled_at, smtp_code,
        enhanced_code, reply, reason
   from recipients
- where message_id = :message_id and (cast(:statuses as text[]) is null or status::text = any (:statuses))
- order by position, contact_id;
+ where message_id = :message_id and contact_id > :after
+   and (cast(:statuses as text[]) is null or status::text = any (:statuses))
+ order by contact_id limit :most;
 
--- name: pace^
--- Emails handed over in the last seconds.
-select count(*) as settled, min(settled_at) as first, clock_timestamp() as now
-  from recipients
- where message_id = :message_id and status in ('sent', 'bounced', 'in_doubt')
-   and settled_at > clock_timestamp() - cast(:window as interval);
+-- name: going_since^
+-- When the send last began or went on, and what had left by then: what the average pace is reckoned from.
+select greatest(r.effective_at, m.began_at) as since, clock_timestamp() as now,
+       coalesce((r.counts ->> 'sent')::bigint + (r.counts ->> 'bounced')::bigint, 0) as left_before
+  from receipts r join commands c using (command_id) join messages m on m.id = r.message_id
+ where r.message_id = :message_id and r.outcome = 'done' and c.verb in ('send', 'resume')
+ order by r.number desc limit 1;

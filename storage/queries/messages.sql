@@ -16,18 +16,14 @@ delete from messages where id = :id and status = 'draft' returning id;
 
 -- name: get^
 select m.*, counts_of(m.id) as counts, exists (select from hold) as hold,
-       (select c.verb from commands c
-         where c.message_id = m.id and c.generation = m.generation and c.verb in ('pause', 'resume', 'cancel')
-           and m.status in ('scheduled', 'sending', 'paused')
-           and not exists (select from receipts r where r.command_id = c.command_id)
-         order by c.number desc limit 1) as unanswered
+       unanswered_command(m) as unanswered
   from messages m where m.id = :id;
 
 -- name: page
 -- Newest first, without the bodies, which may be a megabyte each.
 select m.id, m.name, m.from_address, m.from_name, m.reply_to, m.subject, null as html, null as text, m.audience,
        m.status, m.schedule, m.generation, m.copied_from, m.created_at, m.updated_at, m.next_slot_at,
-       counts_of(m.id) as counts, exists (select from hold) as hold, m.stopping as unanswered
+       counts_of(m.id) as counts, exists (select from hold) as hold, unanswered_command(m) as unanswered
   from messages m
  where (cast(:statuses as text[]) is null or m.status::text = any (:statuses))
    and (cast(:after as text) is null
@@ -47,7 +43,7 @@ select id from messages
 -- draft → scheduled under a new generation. One conditional statement: two senders cannot both win.
 update messages
    set status = 'scheduled', generation = generation + 1, schedule = :schedule, plan = null,
-       gate_open = false, gate_number = -1, stopping = null, accepted_at = clock_timestamp(),
+       gate_open = false, gate_number = -1, accepted_at = clock_timestamp(),
        adopted_at = null, began_at = null, finished_at = null,
        next_slot_at = coalesce(:at, clock_timestamp()), updated_at = clock_timestamp()
  where id = :id and status = 'draft'

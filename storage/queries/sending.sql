@@ -43,7 +43,7 @@ select m.status, m.gate_open, exists (select from hold) as held, counts_of(m.id)
  where m.id = :message_id and m.generation = :generation;
 
 -- name: close_gate$
-select close_gate(:message_id, :generation, :number, :verb);
+select close_gate(:message_id, :generation, :number);
 
 -- name: confirm_stop$
 select confirm_stop(:message_id, :generation, :number, :command_id, :verb);
@@ -52,10 +52,16 @@ select confirm_stop(:message_id, :generation, :number, :command_id, :verb);
 select finish(:message_id, :generation);
 
 -- name: open_gate^
--- The end of a resume. A stop with a higher number came first: no row, and nothing opens.
+-- The end of a resume. A stop with a higher number came first: no row, and nothing opens. Nor does a resume open
+-- that was asked before a stop which has been obeyed: its signal was lost, and came again when it was out of date.
 update messages
-   set status = 'sending', gate_open = true, gate_number = :number, stopping = null, updated_at = clock_timestamp()
+   set status = 'sending', gate_open = true, gate_number = :number, updated_at = clock_timestamp()
  where id = :message_id and generation = :generation and status = 'paused' and gate_number < :number
+   and not exists (select from commands asked
+                     join commands stop on stop.message_id = asked.message_id and stop.number > asked.number
+                      and stop.verb in ('pause', 'cancel')
+                     join receipts r on r.command_id = stop.command_id and r.outcome = 'done'
+                    where asked.command_id = :command_id)
 returning updated_at;
 
 -- name: withdraw_leavers$
@@ -148,7 +154,7 @@ select status, name from messages
 -- name: take_over^
 -- The next generation of a begun message, paused. Only when quiet, so that `paused` is true.
 update messages m
-   set generation = generation + 1, status = 'paused', gate_open = false, gate_number = 0, stopping = null,
+   set generation = generation + 1, status = 'paused', gate_open = false, gate_number = 0,
        adopted_at = null, updated_at = clock_timestamp()
  where id = :message_id and generation = :generation and status in ('sending', 'paused')
    and not exists (select from recipients r where r.message_id = m.id and r.status = 'claimed')

@@ -1,0 +1,195 @@
+"""Contacts and drafts: every use case before a send. The commands, and looking at a send, are in `batch_messages`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from activities.ports import RenderingFailed, Transport
+from activities.rendering import attributes_named, check_templates, compile_message
+from client.interface import AudiencePreview, SendTestOutcome
+from models.audience import Audience
+from models.commands import Verb
+from models.contact import Contact, ImportResult, ListSummary, check_address
+from models.content import check_content
+from models.errors import InvalidInput, NotFound
+from models.message import Message, MessageContent, MessageStatus
+from models.recipient import ClaimedRecipient, Outcome, Verdict
+from models.transitions import require
+from storage import audience as audiences
+from storage import contacts, messages
+from storage.contact_import import import_csv
+from storage.database import Connection, Pool
+
+
+class Drafts:
+    """See `client.interface.UseCases` for each."""
+
+    def __init__(self, pool: Pool, transport: Callable[[], Transport]) -> None:
+        self._pool = pool
+        self._transport = transport  # for test emails alone
+
+    # -- contacts -----------------------------------------------------------------------------------------------
+
+    async def import_contacts(
+        self, path: str, *, list_name: str | None, on_progress: Callable[[int, int], None] | None = None
+    ) -> ImportResult:
+        return await import_csv(self._pool, path, list_name=list_name, on_progress=on_progress)
+
+    async def contacts(self, *, list_name: str | None = None, limit: int = 100, after: int = 0) -> list[Contact]:
+        async with self._pool.acquire() as connection:
+            return await contacts.list_contacts(connection, list_name=list_name, limit=limit, after=after)
+
+    async def lists(self) -> list[ListSummary]:
+        async with self._pool.acquire() as connection:
+            return await contacts.list_lists(connection)
+
+    async def suppress(self, addresses: Sequence[str], *, reason: str) -> int:
+        async with self._pool.acquire() as connection:
+            return await contacts.suppress(connection, addresses, reason=reason)
+
+    async def unsuppress(self, addresses: Sequence[str]) -> int:
+        async with self._pool.acquire() as connection:
+            return await contacts.unsuppress(connection, addresses)
+
+    # -- drafts -------------------------------------------------------------------------------------------------
+
+    async def create(self, content: MessageContent) -> Message:
+        async with self._pool.acquire() as connection:
+            await self.check_content(connection, content)
+            message_id = await messages.insert(connection, content)
+        return await self.message(message_id)
+
+    async def edit(self, message_id: str, content: MessageContent) -> Message:
+        async with self._pool.acquire() as connection:
+            require((await messages.get(connection, message_id)).status, Verb.EDIT)
+            await self.check_content(connection, content)
+            if not await messages.replace_content(connection, message_id, content):
+                require((await messages.get(connection, message_id)).status, Verb.EDIT)
+        return await self.message(message_id)
+
+    async def delete(self, message_id: str) -> None:
+        async with self._pool.acquire() as connection:
+            require((await messages.get(connection, message_id)).status, Verb.DELETE)
+            if not await messages.delete(connection, message_id):
+                require((await messages.get(connection, message_id)).status, Verb.DELETE)
+
+    async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message:
+        """Copy as a draft; on demand without everybody whom the original reached or may have reached."""
+        async with self._pool.acquire() as connection:
+            original = await messages.get(connection, message_id)
+            content = content_of(original)
+            changes: dict[str, object] = {"name": name or f"Copy of {original.name}"[:200]}
+            if exclude_recipients:
+                excluded = dict.fromkeys((*original.audience.exclude_recipients_of, message_id))
+                changes["audience"] = original.audience.model_copy(update={"exclude_recipients_of": tuple(excluded)})
+            content = content.model_copy(update=changes)
+            check_content(content)  # the name is new; a list that is gone by now is told when the copy is sent
+            copied = await messages.insert(connection, content, copied_from=message_id)
+        return await self.message(copied)
+
+    async def message(self, message_id: str) -> Message:
+        async with self._pool.acquire() as connection:
+            message = await messages.get(connection, message_id)
+            if message.status in (MessageStatus.DRAFT, MessageStatus.SCHEDULED):
+                preview = await audiences.preview(connection, message.audience, sample=0)
+                message = message.model_copy(update={"audience_estimate": preview.count})
+        return message
+
+    async def messages(
+        self, *, statuses: Sequence[MessageStatus] = (), limit: int = 50, after: str | None = None
+    ) -> tuple[list[Message], str | None]:
+        async with self._pool.acquire() as connection:
+            if after is not None and await messages.missing(connection, [after]):
+                raise NotFound(f"There is no message {after} to go on after.", id=after)
+            page = await messages.page(connection, statuses=statuses, limit=limit + 1, after=after)
+        return page[:limit], page[limit - 1].id if len(page) > limit else None
+
+    async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
+        async with self._pool.acquire() as connection:
+            return await messages.containing(connection, text, statuses)
+
+    async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview:
+        async with self._pool.acquire() as connection:
+            message = await messages.get(connection, message_id)
+            await audiences.check_lists_exist(connection, message.audience)
+            preview = await audiences.preview(connection, message.audience, sample=sample)
+            names = sorted(attributes_named(message))
+            lacking = await audiences.count_lacking(connection, message.audience, names)
+        return AudiencePreview(
+            count=preview.count,
+            suppressed=preview.suppressed,
+            excluded=preview.excluded,
+            sample=preview.sample,
+            lacking={name: count for name, count in lacking.items() if count},
+        )
+
+    async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
+        async with self._pool.acquire() as connection:
+            message = await messages.get(connection, message_id)
+            recipient = await self._someone(connection, message.audience, contact_id)
+        try:
+            return compile_message(message_id, message).render(recipient).content
+        except RenderingFailed as error:
+            raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
+
+    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
+        checked = [check_address(address) for address in addresses]
+        async with self._pool.acquire() as connection:
+            message = await messages.get(connection, message_id)
+            example = await self._someone(connection, message.audience, None)
+        transport = self._transport()
+        outcomes = []
+        for address in checked:
+            # A Message-ID of its own: the real email would be taken for a repetition of the test otherwise.
+            compiled = compile_message(messages.new_id(), message)
+            recipient = ClaimedRecipient(0, address, 1, example.time_zone, example.attributes)
+            try:
+                outcome = await transport.hand_over(compiled.render(recipient), _Always())
+            except RenderingFailed as error:
+                outcome = Outcome(Verdict.FAILED, reply=str(error))
+            outcomes.append(
+                SendTestOutcome(
+                    address=address, verdict=outcome.verdict, smtp_code=outcome.smtp_code, reply=outcome.reply
+                )
+            )
+        return outcomes
+
+    # -- checks -------------------------------------------------------------------------------------------------
+
+    async def check_content(self, connection: Connection, content: MessageContent) -> None:
+        """Refuse content that could not be sent, before it is stored."""
+        check_content(content)
+        check_templates(content)
+        await audiences.check_lists_exist(connection, content.audience)
+        missing = await messages.missing(connection, content.audience.exclude_recipients_of)
+        if missing:
+            raise InvalidInput(
+                f"There is no message {missing[0]} whose recipients could be excluded.",
+                field="audience.exclude_recipients_of",
+            )
+
+    async def _someone(self, connection: Connection, audience: Audience, contact_id: int | None) -> ClaimedRecipient:
+        """Return a contact as a recipient: the one asked for, or the first of the audience, or nobody in particular."""
+        if contact_id is not None:
+            contact: Contact | None = await contacts.get_contact(connection, contact_id)
+        else:
+            sample = (await audiences.preview(connection, audience, sample=1)).sample
+            contact = sample[0] if sample else None
+        if contact is None:
+            return ClaimedRecipient(0, "somebody@example.com", 1, None, {})
+        return ClaimedRecipient(contact.id, contact.address, 1, contact.time_zone, contact.attributes)
+
+
+class _Always:
+    """The permit of a test email: nobody can stop it."""
+
+    def may_start(self) -> bool:
+        return True
+
+    def may_write_body(self) -> bool:
+        return True
+
+
+def content_of(message: Message) -> MessageContent:
+    """Return what a message says and to whom, without what has become of it."""
+    return MessageContent(**{field: getattr(message, field) for field in MessageContent.model_fields})
