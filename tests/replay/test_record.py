@@ -190,6 +190,8 @@ async def test_record(
         execution
         async for execution in harness.client.list_workflows(f'WorkflowId = "{workflow_id(message_id, generation)}"')
     ]
+    for old in HISTORIES.glob(f"{scenario.__name__}*.json"):
+        old.unlink()
     for number, execution in enumerate(reversed(runs), start=1):
         handle = harness.client.get_workflow_handle(execution.id, run_id=execution.run_id)
         name = scenario.__name__ + (f"_{number}" if len(runs) > 1 else "")
