@@ -36,6 +36,7 @@ SEARCH_ATTRIBUTES = (MESSAGE_ID, STATUS, MESSAGE_NAME)
 
 _CONNECT_WITHIN_SECONDS = 5.0
 _CALL_WITHIN = timedelta(seconds=10)
+_TASK_TIMEOUT = timedelta(seconds=5)
 _LONGEST_KEYWORD = 255  # SQL visibility refuses longer ones
 
 
@@ -114,6 +115,8 @@ class Workflows:
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 search_attributes=attributes,
                 static_summary=name[:200],
+                # A task that a dying worker took is given to another after this: a stop waits no longer for it.
+                task_timeout=_TASK_TIMEOUT,
                 rpc_timeout=_CALL_WITHIN,
             )
         except WorkflowAlreadyStartedError:

@@ -44,11 +44,12 @@ with workflow.unsafe.imports_passed_through():
 T = TypeVar("T")
 
 DELIVERY_QUEUE = "batch-send-delivery"
+_COURTESY = timedelta(seconds=2)
 SEARCH_STATUS = SearchAttributeKey.for_keyword("SendgateStatus")
 
 _FOREVER = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 #: One short transaction. A worker that dies with it costs a stop this much.
-_QUICK: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=10), "retry_policy": _FOREVER}
+_QUICK: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=5), "retry_policy": _FOREVER}
 #: Reading an audience of millions takes its time, and so may waiting for quiet; these heartbeat.
 _LONG: dict[str, Any] = {
     "start_to_close_timeout": timedelta(minutes=30),
@@ -200,6 +201,7 @@ class BatchSendWorkflow:
                 closing = asyncio.create_task(self._close_gate(stop))
                 for lane in self._lanes:
                     lane.cancel()  # in the same moment: neither waits for the other
+                    lane.add_done_callback(lambda lane: lane.cancelled() or lane.exception())  # any end will do
                 await closing
                 return
             if self._queue:
@@ -308,8 +310,12 @@ class BatchSendWorkflow:
             )
         )
         self._last_effective = entry.command.verb
-        # Lanes come back on their own, or their heartbeat fails; nothing of the ledger waits for them.
-        await workflow.wait_condition(self._lanes_are_back)
+        if not self._lanes_are_back():
+            # As a courtesy: one whose worker is cut off may be away for long, and nothing of the ledger waits for it.
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    self._lanes_are_back, timeout=_COURTESY, timeout_summary="let the lanes come back"
+                )
         await self._look()  # for what is shown from here on
 
     async def _close_gate(self, entry: NumberedCommand) -> None:

@@ -32,16 +32,16 @@ select counts_of($1) as kept, (select count(*) from recipients where message_id 
 
 
 class Samples:
-    """What both ways of looking saw, in order, until it is enough."""
+    """What both ways of looking saw, by turns, from now on until `looking` is canceled."""
 
     def __init__(self, harness: Harness, message_id: str) -> None:
         self._harness = harness
         self._message_id = message_id
         self.by_sql: list[Counts] = []
         self.by_command_line: list[Counts] = []
+        self.looking = asyncio.create_task(self._look())
 
-    async def take(self) -> None:
-        """Look again and again, by turns, until canceled."""
+    async def _look(self) -> None:
         while True:
             row = await self._harness.pool.fetchrow(BOTH, self._message_id)
             assert row is not None
@@ -54,7 +54,13 @@ class Samples:
     async def more(self, number: int) -> None:
         """Wait until it has been looked so many times more."""
         enough = len(self.by_command_line) + number
-        await eventually(lambda: len(self.by_command_line) >= enough, within=60)
+
+        def is_enough() -> bool:
+            if self.looking.done():
+                self.looking.result()  # it has failed: say how, at once
+            return len(self.by_command_line) >= enough
+
+        await eventually(is_enough, within=60)
 
 
 def _answer_of(*arguments: str) -> dict[str, Any]:
@@ -95,7 +101,6 @@ async def test_the_counts_add_up_at_every_moment(
     refuse_some(harness.smtp, for_good="7@", for_now="3@")
     harness.smtp.set(delay_ms=15)  # so that the run lasts as long as the looking
     samples = Samples(harness, message_id)
-    looking = asyncio.create_task(samples.take())
     try:
         async with harness.worker(lanes=4, smtp_connections=8):
             await samples.more(2)  # before it begins
@@ -120,9 +125,9 @@ async def test_the_counts_add_up_at_every_moment(
             await harness.until(message_id, MessageStatus.SENT, within=60)
             await samples.more(2)  # after it has ended
     finally:
-        looking.cancel()
+        samples.looking.cancel()
         with contextlib.suppress(asyncio.CancelledError):
-            await looking
+            await samples.looking
 
     last_total = await harness.pool.fetchval("select count(*) from contacts")
     assert (first_total, last_total) == (RECIPIENTS, RECIPIENTS + JOINERS)

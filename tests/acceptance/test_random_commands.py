@@ -14,6 +14,7 @@ import time
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
+from functools import partialmethod
 from typing import Any, TypeVar
 
 import pytest
@@ -27,7 +28,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from client.temporal import Workflows
@@ -43,10 +44,10 @@ from workflows.state import Knobs
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("RANDOM_EXAMPLES", "20"))
+EXAMPLES = int(os.environ.get("RANDOM_EXAMPLES", "16"))
 FIRST_SEED = 1
 STEPS = 12
-RECIPIENTS = 100
+RECIPIENTS = 60
 #: Two connections and two round trips an email: about 100 a second, so that most steps fall into the send.
 DELAY_MS, CONNECTIONS = 10, 2
 WITHIN_SECONDS = 30.0
@@ -105,7 +106,7 @@ class Send:
         self.strangers: list[str] = []  # contacts with older ids that are not on it
         self.gone: list[str] = []  # deleted contacts
         self.suppressed: set[str] = set()
-        self.barred: dict[str, float] = {}  # who must not be mailed since when: known for sure only while paused
+        self.barred: dict[str, float] = {}  # who must not be mailed since when (unix time)
         self.is_surely_paused = False
         self.signals = 0
         self.may_bounce = self.may_be_in_doubt = False
@@ -193,7 +194,8 @@ class Send:
                 await contacts.remove_from_list(connection, self.name, contact.id)
             self.members.discard(address)
             self.strangers.append(address)
-            self._bar(address)
+            if self.is_surely_paused:  # membership is read at a resume alone
+                self.barred.setdefault(address, time.time())
 
     async def delete(self, somebody: int, *, mailed: bool) -> None:
         if address := await self._pick(somebody, self.members, mailed=mailed):
@@ -203,12 +205,13 @@ class Send:
                 await contacts.delete_contact(connection, contact.id)
             self.members.discard(address)
             self.gone.append(address)
-            self._bar(address)
+            await self._bar_unless_claimed(address)
 
     async def import_again(self) -> None:
-        """The same mailbox in another spelling, under a new id."""
+        """The same mailbox in another spelling, under a new id; if nobody is gone, two go first."""
         if not self.gone:
             await self.delete(0, mailed=True)
+            await self.delete(0, mailed=False)
         while self.gone:
             address = self.gone.pop()
             self.barred.pop(address, None)
@@ -218,7 +221,7 @@ class Send:
         if address := await self._pick(somebody, self.members):
             await self.use.suppress([address], reason="unsubscribed")
             self.suppressed.add(address)
-            self._bar(address)
+            await self._bar_unless_claimed(address)
 
     async def unsuppress(self) -> None:
         for address in self.suppressed:
@@ -238,8 +241,14 @@ class Send:
         candidates = sorted(address for address in among if (address in reached) == mailed)
         return candidates[somebody % len(candidates)] if candidates else None
 
-    def _bar(self, address: str) -> None:
-        if self.is_surely_paused:
+    async def _bar_unless_claimed(self, address: str) -> None:
+        """Suppression and deletion are read at every claim: whoever is not claimed now must not be mailed any more."""
+        is_claimed = await self.harness.pool.fetchval(
+            "select exists (select from recipients where message_id = $1 and address_key = $2 and status = 'claimed')",
+            self.message_id,
+            address,
+        )
+        if not is_claimed:
             self.barred.setdefault(address, time.time())
 
     # -- waiting
@@ -315,21 +324,28 @@ class Send:
             if move in ONLY_WHILE_PAUSED:
                 assert row["message_status"] == MessageStatus.PAUSED, f"{move} while {row['message_status']}"
 
-    async def end(self) -> None:
-        """Let it all go through, and judge by the SMTP server's log who got it."""
-        self.harness.smtp.set(refuse=[], delay_ms=0)
+    async def end(self, *, causes_are_lifted: bool) -> None:
+        """Let it all go through, and judge by the SMTP server's log who got it.
+
+        `causes_are_lifted`: whoever was suppressed, deleted or off the list is back, and so everybody must get it.
+        """
+        self.harness.smtp.set(refuse=[])
         await eventually(self._is_answered, WITHIN_SECONDS, every=0.03)
         read_last = False  # whether the audience was read after the last change to it
         if not (await self.harness.status(self.message_id)).is_final:
             await self.command(Verb.PAUSE)
             await self.time_passes()
+            if causes_are_lifted:
+                await self._lift_every_cause()
             read_last = await self.harness.status(self.message_id) is MessageStatus.PAUSED
+            self.harness.smtp.set(delay_ms=0)
             if read_last:
                 await self.command(Verb.RESUME)
             await self.harness.until(self.message_id, MessageStatus.SENT, WITHIN_SECONDS)
         await self.check()
         if self.copies:
             self.copy_is_sent_at = datetime.now(UTC)
+            self.harness.smtp.set(delay_ms=0)
             await self.use.send(self.copies[-1], Schedule(), asked_by(), allow_empty=True)
             await self.harness.until(self.copies[-1], MessageStatus.SENT, WITHIN_SECONDS)
             read_last = True
@@ -341,6 +357,16 @@ class Send:
             mailed = {email.recipient.lower() for email in self.emails()}
             lost = self.members - self.suppressed - mailed - await self._not_taken()
             assert not lost, f"{len(lost)} of the audience were never mailed, {sorted(lost)[:3]} among them"
+
+    async def _lift_every_cause(self) -> None:
+        """Let a resume see that some are suppressed and have left; then bring back everybody who ever was."""
+        await self.suppress(1)
+        await self.leave(2)
+        await self.command(Verb.RESUME)
+        await self.command(Verb.PAUSE)
+        await self.unsuppress()
+        await self.import_again()
+        await self.join(2 * len(self.strangers))
 
     async def _not_taken(self) -> set[str]:
         """Return whom the next hop refused for good, and whose connection broke: only if it ever did so."""
@@ -402,23 +428,21 @@ class RandomCommands(RuleBasedStateMachine):
         self.loop = loop
         self.steps: list[str] = []
         self.has_failed = False
-        self.t0 = time.time()
+        self.causes_are_lifted = False
 
     def do(self, work: Coroutine[Any, Any, T], step: str) -> T:
         self.steps.append(step)
-        t0=time.time()
         try:
             return asyncio.run_coroutine_threadsafe(work, self.loop).result(timeout=4 * WITHIN_SECONDS)
         except BaseException as error:
             self.has_failed = True
             error.add_note("The steps were:\n" + "\n".join(f"  {step}" for step in self.steps))
             raise
-        finally:
-            if os.environ.get("DBG") and time.time()-t0 > 0.4: print("   slow", step, round(time.time()-t0,2), flush=True)
 
     @initialize(chance=st.integers(0, 2**32), by_way_of_a_schedule=st.booleans())
     def begin(self, chance: int, by_way_of_a_schedule: bool) -> None:
         assume(chance > 0)  # the first example that hypothesis draws is the simplest there is, and tells nothing
+        self.causes_are_lifted = chance % 2 == 0
         self.send.harness.smtp.set(refuse=[], delay_ms=DELAY_MS)
         self.do(self.send.begin(by_way_of_a_schedule=by_way_of_a_schedule), f"begin {by_way_of_a_schedule=}")
 
@@ -519,27 +543,18 @@ class RandomCommands(RuleBasedStateMachine):
             self.steps.pop()
 
     def teardown(self) -> None:
-        if os.environ.get("DBG"):
-            counts = asyncio.run_coroutine_threadsafe(
-                self.send.harness.counts(self.send.message_id), self.loop
-            ).result()
-            print(
-                self.send.name,
-                round(time.time() - self.t0, 2),
-                {k: v for k, v in dict(counts).items() if v},
-                "; ".join(self.steps),
-                flush=True,
-            )
         if self.steps and not self.has_failed:
-            self.do(self.send.end(), "end")
+            self.do(self.send.end(causes_are_lifted=self.causes_are_lifted), f"end {self.causes_are_lifted=}")
 
 
 async def test_whatever_is_done_in_whatever_order_nobody_is_mailed_twice_or_lost(
     harness: Harness, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
     monkeypatch.setattr("worker.WINDOW", 8)  # so that a send of this size is many claims
-    knobs = Knobs(no_server_longest_wait=timedelta(seconds=1))
-    harness.workflows = Workflows(harness.client, knobs=knobs)
+    # What a worker took from Temporal in the moment it was stopped is handed out again after 10 s by default.
+    quick = partialmethod(Client.start_workflow, task_timeout=timedelta(seconds=2))
+    monkeypatch.setattr(Client, "start_workflow", quick)
+    harness.workflows = Workflows(harness.client, knobs=Knobs(no_server_longest_wait=timedelta(seconds=1)))
     await harness.pool.execute(NOTE_MOVES)
     worker = Worker(harness)
     await worker.start()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ LANES = 4
 LEASE = timedelta(seconds=3)
 #: Slow enough that the send lasts as long as a test needs it.
 DELAY_MS = 50
+VICTIMS_CONNECTIONS = 16
 LONG_ENOUGH = timedelta(seconds=60)
 
 
@@ -71,6 +73,16 @@ class Scene:
 
     async def lanes_of_victim(self) -> int:
         return sum(process == self.victim.pid for process, _ in await self.lanes())
+
+    async def victim_has_more_to_come(self) -> bool:
+        """Whether the victim has claimed so many whom it has not come to that all of its connections are in use."""
+        rows = await self.harness.pool.fetch(
+            "select address, claim_token from recipients where message_id = $1 and status = 'claimed'", self.message_id
+        )
+        mailed = {email.recipient for email in self.by_victim()}
+        tokens = {row["claim_token"] for row in rows if row["address"] in mailed}
+        to_come = sum(row["claim_token"] in tokens and row["address"] not in mailed for row in rows)
+        return to_come > 2 * VICTIMS_CONNECTIONS
 
     async def until_the_next_attempt_runs(self) -> None:
         async def runs() -> bool:
@@ -144,6 +156,7 @@ async def scene_in_mid_send(harness: Harness, directory: Path) -> AsyncIterator[
                 log,
                 SENDGATE_LEASE=f"{LEASE.total_seconds():.0f}s",
                 SENDGATE_SMTP_PORT=str(victims_smtp.port),
+                SENDGATE_SMTP_CONNECTIONS=str(VICTIMS_CONNECTIONS),
                 SENDGATE_DATABASE_URL=harness.database_url.replace(f":{database.port}/", f":{postgres.port}/"),
                 TEMPORAL_ADDRESS=f"127.0.0.1:{temporal.port}",
             ) as victim:
@@ -237,10 +250,21 @@ async def test_a_lane_that_cannot_renew_its_lease_breaks_off_what_it_is_handing_
 ) -> None:
     """Otherwise the next hop could take the rest of an email long after the receipt."""
     async with scene_in_mid_send(harness, tmp_path) as scene:
+        await eventually(scene.victim_has_more_to_come, every=0)
         scene.victims_smtp.set(delay_ms=60_000)
+        looks: list[Counter[str]] = []
+
+        def nothing_moves() -> bool:
+            looks.append(scene.victims_smtp.seen())
+            return looks[-1] in looks[-2:-1]
+
+        # Replies that were on their way have come by then, and every connection waits for one that does not.
+        await eventually(nothing_moves, every=3 * DELAY_MS / 1000)
+        before = looks[-1]
         scene.postgres.cut()
+        assert before["open"] == VICTIMS_CONNECTIONS
         receipt = await scene.pause()
-        assert scene.victims_smtp.seen()["open"] == 0
+        assert scene.victims_smtp.seen()["lost"] >= before["lost"] + VICTIMS_CONNECTIONS
         await scene.go_on_to_the_end()
         assert receipt.counts is not None
         assert 0 < await scene.judge() <= receipt.counts["in_doubt"]
