@@ -776,8 +776,9 @@ async def test_a_command_that_was_fulfilled_is_done_again(world: World) -> None:
     scheduled = await world.harness.use_cases.message(world.words[S.SCHEDULED])
     assert scheduled.schedule is not None
     assert scheduled.schedule.at is not None
-    fulfilled = ruled("fulfilled")
-    assert len(fulfilled) >= 4
+    # A pause or resume asked again is answered by the workflow, behind whatever it was asked before.
+    fulfilled = [each for each in ruled("fulfilled") if each[1] not in (Verb.PAUSE, Verb.RESUME)]
+    assert len(fulfilled) >= 3
     for status, verb, _ in fulfilled:
         at = ("--at", scheduled.schedule.at.isoformat()) if (status, verb) == (S.SCHEDULED, Verb.SEND) else ()
         ended = await world.run((*for_message(COMMANDS[verb], f"<{status}>"), *at))

@@ -44,7 +44,7 @@ from workflows.state import Knobs
 
 T = TypeVar("T")
 
-EXAMPLES = int(os.environ.get("RANDOM_EXAMPLES", "16"))
+EXAMPLES = int(os.environ.get("RANDOM_EXAMPLES", "10"))
 FIRST_SEED = 1
 STEPS = 12
 RECIPIENTS = 60
