@@ -35,6 +35,7 @@ class Sweep:
         self._sending = Sending(pool, max_late=timedelta.max)
         self._looked_at_closed = datetime.now(UTC) - _LOOK_BACK
         self._asked_up_to = ""
+        self._held = False
 
     async def run(self, every: timedelta = EVERY) -> None:
         """Sweep for ever, in one worker at a time: whoever holds the advisory lock."""
@@ -60,6 +61,7 @@ class Sweep:
             self._repeat_terminates,
             self._look_after_closed_workflows,
             self._look_after_unknown_workflows,
+            self._repeat_wakes,
         ):
             try:
                 await step()
@@ -117,6 +119,16 @@ class Sweep:
             return False
         await self._workflows.start(message_id, taken[0], taken[1], MessageStatus.PAUSED)
         return True
+
+    async def _repeat_wakes(self) -> None:
+        """Wake everybody, oldest first, when a hold that was seen is gone: its release may have woken only some.
+
+        One that nobody saw go is made up for by the workflows' own slow timer.
+        """
+        was_held, self._held = self._held, await sending.is_held(self._pool)
+        if was_held and not self._held:
+            for message_id, generation in await sending.waiting(self._pool):
+                await self._workflows.wake(message_id, generation)
 
     async def _repeat_commands(self) -> None:
         """A stop must not be lost between the row that asks for it and its signal."""

@@ -326,3 +326,14 @@ async def adopted(pool: Pool, *, after: str, most: int) -> list[tuple[str, int, 
 async def forget_adoption(pool: Pool, message_id: str, generation: int) -> None:
     """Have a scheduled message started again."""
     await _sql.forget_adoption(pool, message_id=message_id, generation=generation)
+
+
+async def is_held(pool: Pool) -> bool:
+    """Whether the hold is on."""
+    held: bool = await _sql.is_held(pool)
+    return held
+
+
+async def waiting(pool: Pool) -> list[tuple[str, int]]:
+    """Return (id, generation) of messages that a hold may have kept waiting, oldest first."""
+    return [(row["id"], row["generation"]) async for row in _sql.waiting(pool)]

@@ -162,3 +162,9 @@ returning generation, name, updated_at;
 
 -- name: status_now^
 select status, clock_timestamp() as now from messages where id = :message_id;
+
+-- name: waiting
+-- Whom a hold may have kept waiting: what sends, and what should have begun. Oldest first.
+select id, generation from messages
+ where status = 'sending' or status = 'scheduled' and next_slot_at <= clock_timestamp()
+ order by accepted_at, id;

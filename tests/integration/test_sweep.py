@@ -370,3 +370,23 @@ async def test_a_begun_message_that_temporal_has_forgotten_is_paused_and_can_be_
         await harness.until(message_id, MessageStatus.SENT)
     await harness.assert_once_each(message_id)
     assert len(harness.smtp.accepted()) == 10
+
+
+async def test_a_wake_that_was_lost_is_repeated_when_the_hold_is_gone(harness: Harness) -> None:
+    await harness.add_contacts(10)
+    message_id = await harness.draft()
+    sweep = sweep_of(harness)
+    await harness.pool.execute("insert into hold (actor, reason) values ('test', 'incident')")
+    async with harness.worker():
+        await harness.send(message_id)
+        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+
+        async def waits() -> bool:
+            return any(e.HasField("timer_started_event_attributes") for e in (await handle.fetch_history()).events)
+
+        await eventually(waits)
+        await sweep.once()
+        await harness.pool.execute("delete from hold")  # and whoever did it woke nobody
+        await sweep.once()
+        await harness.until(message_id, MessageStatus.SENT)  # the workflow's own timer is five minutes
+    await harness.assert_once_each(message_id)
