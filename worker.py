@@ -33,7 +33,8 @@ from storage import messages
 from storage.database import Pool, migrate, open_pool
 from storage.ledger import Ledger
 from storage.sending import Sending
-from workflows.batch_send import DELIVERY_QUEUE, BatchSendWorkflow
+from workflows.batch_send import BatchSendWorkflow
+from workflows.calls import DELIVERY_QUEUE
 
 logger = logging.getLogger("worker")
 

@@ -111,19 +111,8 @@ class BatchMessages(Drafts):
                 return answered
             workflows = await self._workflows()
             async with connection.transaction():
-                unscheduled_at = await messages.unschedule(connection, message_id, message.generation)
-                if unscheduled_at is not None:
-                    await commands.record(
-                        connection,
-                        message_id,
-                        message.generation,
-                        command,
-                        ReceiptOutcome.DONE,
-                        before=MessageStatus.SCHEDULED,
-                        after=MessageStatus.DRAFT,
-                        effective_at=unscheduled_at,
-                    )
-            if unscheduled_at is None:  # the send has begun meanwhile
+                is_draft = await messages.back_to_draft(connection, message_id, message.generation, command)
+            if not is_draft:  # the send has begun meanwhile
                 await self._refuse(connection, await messages.get(connection, message_id), command)
         with suppress(Unreachable):  # a draft all the same: the sweep repeats the terminate
             await workflows.terminate(message_id, message.generation, f"unscheduled by {asked_by.actor}")

@@ -36,30 +36,6 @@ async def ask(
     )
 
 
-async def answer(
-    connection: Connection | Pool,
-    command_id: str,
-    message_id: str,
-    outcome: ReceiptOutcome,
-    *,
-    before: MessageStatus,
-    after: MessageStatus,
-    effective_at: datetime | None = None,
-    explanation: str | None = None,
-) -> None:
-    """Answer a command unless it has been answered."""
-    await _sql.answer(
-        connection,
-        command_id=command_id,
-        message_id=message_id,
-        outcome=outcome.value,
-        effective_at=effective_at,
-        status_before=before.value,
-        status_after=after.value,
-        explanation=explanation,
-    )
-
-
 async def record(
     connection: Connection | Pool,
     message_id: str,
@@ -73,16 +49,19 @@ async def record(
     explanation: str | None = None,
     details: Mapping[str, Any] | None = None,
 ) -> None:
-    """Record a command together with its answer: of what is decided in the caller's own transaction."""
+    """Record a command together with its answer, in the caller's own transaction.
+
+    A command that has been asked is not asked again, and one that has been answered keeps its answer.
+    """
     await ask(connection, message_id, generation, command, details)
-    await answer(
+    await _sql.answer(
         connection,
-        command.command_id,
-        message_id,
-        outcome,
-        before=before,
-        after=after,
+        command_id=command.command_id,
+        message_id=message_id,
+        outcome=outcome.value,
         effective_at=effective_at,
+        status_before=before.value,
+        status_after=after.value,
         explanation=explanation,
     )
 

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from models.audience import Audience
+from models.commands import Command, ReceiptOutcome
 from models.errors import NotFound
 from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
 from models.schedule import Schedule
@@ -93,6 +94,23 @@ async def unschedule(connection: Connection, message_id: str, generation: int) -
     """
     row = await _sql.unschedule(connection, id=message_id, generation=generation)
     return row["updated_at"] if row else None
+
+
+async def back_to_draft(connection: Connection, message_id: str, generation: int, command: Command) -> bool:
+    """Unschedule, with the receipt, in the caller's own transaction; return whether the message was scheduled."""
+    unscheduled_at = await unschedule(connection, message_id, generation)
+    if unscheduled_at is not None:
+        await commands.record(
+            connection,
+            message_id,
+            generation,
+            command,
+            ReceiptOutcome.DONE,
+            before=MessageStatus.SCHEDULED,
+            after=MessageStatus.DRAFT,
+            effective_at=unscheduled_at,
+        )
+    return unscheduled_at is not None
 
 
 async def forget_terminate(connection: Connection | Pool, message_id: str, generation: int) -> None:

@@ -22,20 +22,7 @@ async def status_of(connection: Connection | Pool, message_id: str, generation: 
 async def back_to_draft(pool: Pool, message_id: str, generation: int, command: Command) -> bool:
     """Make a scheduled message a draft again, with the system's receipt; return whether it was scheduled."""
     async with pool.acquire() as connection, connection.transaction():
-        at = await messages.unschedule(connection, message_id, generation)
-        if at is None:
-            return False
-        await commands.record(
-            connection,
-            message_id,
-            generation,
-            command,
-            ReceiptOutcome.DONE,
-            before=MessageStatus.SCHEDULED,
-            after=MessageStatus.DRAFT,
-            effective_at=at,
-        )
-    return True
+        return await messages.back_to_draft(connection, message_id, generation, command)
 
 
 async def take_over(pool: Pool, message_id: str, generation: int, command: Command) -> tuple[int, str] | None:

@@ -164,10 +164,11 @@ class Sending:
             except _Superseded:
                 status = await self._status(connection, message_id, generation)
                 if status is not None:
-                    await commands.answer(
+                    await commands.record(
                         connection,
-                        command.command_id,
                         message_id,
+                        generation,
+                        command,
                         ReceiptOutcome.SUPERSEDED,
                         before=status,
                         after=status,
@@ -188,10 +189,11 @@ class Sending:
         )
         if opened is None:
             raise _Superseded
-        await commands.answer(
+        await commands.record(
             connection,
-            command.command_id,
             message_id,
+            generation,
+            command,
             ReceiptOutcome.DONE,
             before=MessageStatus.PAUSED,
             after=MessageStatus.SENDING,
@@ -234,10 +236,11 @@ class Sending:
             if outcome is ReceiptOutcome.DONE and last is not None and last[1] is command.verb:
                 await commands.answer_again(connection, command.command_id, last[0])
             else:
-                await commands.answer(
+                await commands.record(
                     connection,
-                    command.command_id,
                     message_id,
+                    generation,
+                    command,
                     outcome,
                     before=status,
                     after=status,
@@ -255,12 +258,13 @@ class Sending:
             row = await _sql.status_now(connection, message_id=message_id)
             if row is None or MessageStatus(row["status"]).has_workflow:
                 return False
-            status = MessageStatus(row["status"])
+            status, generation = MessageStatus(row["status"]), row["generation"]
             overtaken = command.verb.is_stop and status is MessageStatus.SENT
-            await commands.answer(
+            await commands.record(
                 connection,
-                command.command_id,
                 message_id,
+                generation,
+                command,
                 ReceiptOutcome.DONE if overtaken else ReceiptOutcome.REFUSED,
                 before=MessageStatus.SENDING if overtaken else status,
                 after=status,

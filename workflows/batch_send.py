@@ -17,45 +17,25 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy, SearchAttributeKey
+from temporalio.common import RawValue, SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
-    from activities.audience import AudienceActivities
-    from activities.delivery import DeliveryActivities
-    from activities.gate import GateActivities
-    from activities.progress import ProgressActivities
-    from activities.requests import (
-        AnswerRequest,
-        BeginRequest,
-        CommandRequest,
-        LaneRequest,
-        MessageRef,
-        ResumeRequest,
-        SurveyRequest,
-    )
+    from activities.requests import MessageRef
     from models.commands import Command, ReceiptOutcome, Verb
     from models.ledger import Adoption, BeginOutcome, LaneEnd, LaneReport, Survey
     from models.message import MessageStatus
     from models.transitions import rule
+    from workflows.calls import Calls
+    from workflows.command_queue import CommandQueue
     from workflows.describe import instant, progress_details
     from workflows.signals import read_command
-    from workflows.state import REMEMBERED_COMMANDS, BatchSendResult, BatchSendState, NumberedCommand
+    from workflows.state import BatchSendResult, BatchSendState, NumberedCommand
 
 T = TypeVar("T")
 
-DELIVERY_QUEUE = "batch-send-delivery"
-_COURTESY = timedelta(seconds=2)
 SEARCH_STATUS = SearchAttributeKey.for_keyword("SendgateStatus")
-
-_FOREVER = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
-#: One short transaction. A worker that dies with it costs a stop this much.
-_QUICK: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=5), "retry_policy": _FOREVER}
-#: Reading an audience of millions takes its time, and so may waiting for quiet; these heartbeat.
-_LONG: dict[str, Any] = {
-    "start_to_close_timeout": timedelta(minutes=30),
-    "heartbeat_timeout": timedelta(seconds=10),
-    "retry_policy": _FOREVER,
-}
+#: How long a stop that has been confirmed waits for its lanes to come back.
+_COURTESY = timedelta(seconds=2)
 
 
 @workflow.defn(name="BatchSendWorkflow")
@@ -64,12 +44,11 @@ class BatchSendWorkflow:
     def __init__(self, state: BatchSendState) -> None:
         self._ref = MessageRef(message_id=state.message_id, generation=state.generation)
         self._knobs = state.knobs
+        self._calls = Calls(self._ref, state.knobs)
         self._runs = state.runs
         self._status: MessageStatus | None = state.status
         self._last_effective = state.last_effective
-        self._queue = list(state.queue)
-        self._last_number = state.last_number
-        self._remembered = dict.fromkeys(state.remembered)
+        self._queue = CommandQueue(state)
         self._gate_closed_by = 0  # number of the command that closed the gate in this run
         self._plan = Adoption(status=None)
         self._survey = Survey(status=None)
@@ -88,14 +67,15 @@ class BatchSendWorkflow:
             try:
                 await workflow.wait([send])
             except asyncio.CancelledError:
-                self._enqueue(self._own_command(Verb.CANCEL, "the workflow was canceled in Temporal", actor="temporal"))
+                canceled = self._own_command(Verb.CANCEL, "the workflow was canceled in Temporal", actor="temporal")
+                self._queue.append(canceled)
         return send.result()
 
     async def _send(self) -> BatchSendResult:
         await self._adopt()
         while self._status is not None and not self._status.is_final:
             if self._queue:
-                await self._obey(self._queue.pop(0))
+                await self._obey(self._queue.pop())
             elif self._is_long():
                 self._continue_as_new()
             elif self._status is MessageStatus.SCHEDULED:
@@ -105,15 +85,13 @@ class BatchSendWorkflow:
             else:
                 await self._send_what_is_due()
         while self._queue:  # a command that came too late is answered, too
-            await self._obey(self._queue.pop(0))
+            await self._obey(self._queue.pop())
         return BatchSendResult(status=self._status)
 
     # -- the steps of a send ------------------------------------------------------------------------------------
 
     async def _adopt(self) -> None:
-        self._plan = await workflow.execute_activity_method(
-            AudienceActivities.adopt, self._ref, summary="take the message on", **_QUICK
-        )
+        self._plan = await self._calls.adopt()
         self._last_effective = self._plan.last_effective
         self._note_status(self._plan.status)
 
@@ -125,14 +103,7 @@ class BatchSendWorkflow:
             return
         wakes = self._wakes
         late = self._own_command(Verb.PAUSE, "It begins too long after its time; resume to send it all the same.")
-        begun = await self._unless_stopped(
-            workflow.execute_activity_method(
-                AudienceActivities.begin,
-                BeginRequest(**self._ref.model_dump(), as_of=workflow.now(), late=late),
-                summary="turn the audience into recipients",
-                **_LONG,
-            )
-        )
+        begun = await self._unless_stopped(self._calls.begin(late))
         if begun.outcome is BeginOutcome.HELD:
             await self._wait_for_wake("held; nothing begins until the hold is released", wakes)
         else:
@@ -142,32 +113,23 @@ class BatchSendWorkflow:
         """Look at the ledger once, and do what it calls for."""
         wakes = self._wakes
         survey = await self._look()
-        if self._status is not MessageStatus.SENDING or self._next_stop() is not None:
+        if self._status is not MessageStatus.SENDING or self._queue.first_stop is not None:
             return
         if survey.held:
             await self._wait_for_wake("held; nothing leaves until the hold is released", wakes)
         elif not survey.gate_open:  # closed by a stop that came as the send began, and was refused: keep it stopped
-            self._enqueue(self._own_command(Verb.PAUSE, "A stop came as the send began; resume to go on."))
+            self._queue.append(self._own_command(Verb.PAUSE, "A stop came as the send began; resume to go on."))
         elif survey.due:
             await self._deliver(survey.due)
         elif survey.next_at is not None:
             await self._sleep_until(survey.next_at, f"{survey.counts.unfinished:,} recipients to come")
         elif survey.counts.unfinished == 0:
-            self._note_status(
-                await workflow.execute_activity_method(
-                    ProgressActivities.finish, self._ref, summary="end, if nobody is left", **_QUICK
-                )
-            )
+            self._note_status(await self._calls.finish())
         else:  # settled or given back since the look
             await self._wait(timedelta(seconds=1), "look again")
 
     async def _look(self) -> Survey:
-        self._survey = await workflow.execute_activity_method(
-            ProgressActivities.survey,
-            SurveyRequest(**self._ref.model_dump(), as_of=workflow.now(), most=self._plan.lanes * self._plan.window),
-            summary="look at the ledger",
-            **_QUICK,
-        )
+        self._survey = await self._calls.survey(self._plan.lanes * self._plan.window)
         self._surveyed_at = workflow.now()
         self._last_effective = self._survey.last_effective
         self._note_status(self._survey.status)
@@ -177,27 +139,18 @@ class BatchSendWorkflow:
         """Run as many lanes as what is due needs; come back when all have returned."""
         lanes = min(self._plan.lanes, -(-due // self._plan.window))
         self._lanes = [
-            workflow.start_activity_method(
-                DeliveryActivities.deliver,
-                LaneRequest(
-                    **self._ref.model_dump(),
-                    lane=f"{self._ref.generation}.{number}",
-                    as_of=workflow.now(),
-                    window=self._plan.window,
-                    slice_length=self._knobs.slice_length,
-                ),
-                task_queue=DELIVERY_QUEUE,
-                summary=f"lane {number + 1} of {lanes}, {self._survey.counts.unfinished:,} recipients to go",
-                start_to_close_timeout=self._knobs.slice_length + timedelta(minutes=10),
-                heartbeat_timeout=self._knobs.lane_heartbeat_timeout,
-                cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),
+            self._calls.start_lane(
+                number,
+                of=lanes,
+                as_of=workflow.now(),
+                window=self._plan.window,
+                to_go=self._survey.counts.unfinished,
             )
             for number in range(lanes)
         ]
         while not self._lanes_are_back():
             await workflow.wait_condition(lambda: self._lanes_are_back() or bool(self._queue))
-            if stop := self._next_stop():
+            if stop := self._queue.first_stop:
                 closing = asyncio.create_task(self._close_gate(stop))
                 for lane in self._lanes:
                     lane.cancel()  # in the same moment: neither waits for the other
@@ -206,7 +159,7 @@ class BatchSendWorkflow:
                 return
             if self._queue:
                 # A resume of what is sending: it changes nothing.
-                await self._unless_stopped(self._obey(self._queue.pop(0)))
+                await self._unless_stopped(self._obey(self._queue.pop()))
         await self._judge([lane.result() for lane in self._lanes if lane.exception() is None])
 
     async def _judge(self, reports: Sequence[LaneReport]) -> None:
@@ -238,7 +191,8 @@ class BatchSendWorkflow:
         if name == "wake":
             self._wakes += 1
         elif name in (Verb.PAUSE, Verb.RESUME, Verb.CANCEL):
-            self._enqueue(read_command(Verb(name), args, command_id=str(workflow.uuid4()), requested_at=workflow.now()))
+            command_id = str(workflow.uuid4())
+            self._queue.append(read_command(Verb(name), args, command_id=command_id, requested_at=workflow.now()))
         else:
             workflow.logger.warning("ignored a signal that is no command: %s", name)
 
@@ -264,21 +218,8 @@ class BatchSendWorkflow:
             requested_at=workflow.now(),
         )
 
-    def _request(self, entry: NumberedCommand) -> CommandRequest:
-        return CommandRequest(**self._ref.model_dump(), command=entry.command, number=entry.number)
-
     def _lanes_are_back(self) -> bool:
         return all(lane.done() for lane in self._lanes)
-
-    def _enqueue(self, command: Command) -> None:
-        if command.command_id in self._remembered:
-            return
-        self._remembered[command.command_id] = None
-        self._last_number += 1
-        self._queue.append(NumberedCommand(number=self._last_number, command=command))
-
-    def _next_stop(self) -> NumberedCommand | None:
-        return next((entry for entry in self._queue if entry.command.verb.is_stop), None)
 
     async def _obey(self, entry: NumberedCommand) -> None:
         """Answer one command: do it, say again what was done, or refuse it."""
@@ -294,21 +235,14 @@ class BatchSendWorkflow:
             await self._answer(command, ReceiptOutcome.DONE, None)
         elif command.verb.is_stop:
             await self._stop(entry)
-        elif self._next_stop() is not None:
+        elif self._queue.first_stop is not None:
             await self._answer(command, ReceiptOutcome.SUPERSEDED, "A stop came after it: stop beats go.")
         else:
             await self._resume(entry)
 
     async def _stop(self, entry: NumberedCommand) -> None:
         await self._close_gate(entry)
-        self._note_status(
-            await workflow.execute_activity_method(
-                GateActivities.confirm_stop,
-                self._request(entry),
-                summary=f"{entry.command.verb}: wait until nothing is in flight",
-                **_LONG,
-            )
-        )
+        self._note_status(await self._calls.confirm_stop(entry))
         self._last_effective = entry.command.verb
         if not self._lanes_are_back():
             # As a courtesy: one whose worker is cut off may be away for long, and nothing of the ledger waits for it.
@@ -323,41 +257,22 @@ class BatchSendWorkflow:
         if entry.number <= self._gate_closed_by:
             return
         self._gate_closed_by = entry.number
-        await workflow.execute_activity_method(
-            GateActivities.close_gate,
-            self._request(entry),
-            summary=f"{entry.command.verb}: close the gate",
-            **_QUICK,
-        )
+        await self._calls.close_gate(entry)
 
     async def _resume(self, entry: NumberedCommand) -> None:
-        resumed = await self._unless_stopped(
-            workflow.execute_activity_method(
-                AudienceActivities.resume,
-                ResumeRequest(**self._request(entry).model_dump(), as_of=workflow.now()),
-                summary="resume: read the audience again",
-                **_LONG,
-            )
-        )
+        resumed = await self._unless_stopped(self._calls.resume(entry))
         if not resumed.superseded:
             self._last_effective = Verb.RESUME
         self._note_status(resumed.status)
 
     async def _answer(self, command: Command, outcome: ReceiptOutcome, explanation: str | None) -> None:
-        self._note_status(
-            await workflow.execute_activity_method(
-                GateActivities.answer,
-                AnswerRequest(**self._ref.model_dump(), command=command, outcome=outcome, explanation=explanation),
-                summary=f"{command.verb}: {outcome}",
-                **_QUICK,
-            )
-        )
+        self._note_status(await self._calls.answer(command, outcome, explanation))
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, T]) -> T:
         """Wait for `work`; a stop that comes meanwhile closes the gate at once, so that it cannot open it."""
         task = asyncio.create_task(work)
-        await workflow.wait_condition(lambda: task.done() or self._next_stop() is not None)
-        if not task.done() and (stop := self._next_stop()):
+        await workflow.wait_condition(lambda: task.done() or self._queue.first_stop is not None)
+        if not task.done() and (stop := self._queue.first_stop):
             await self._close_gate(stop)
         return await task
 
@@ -401,9 +316,7 @@ class BatchSendWorkflow:
             BatchSendState(
                 message_id=self._ref.message_id,
                 generation=self._ref.generation,
-                queue=self._queue,
-                last_number=self._last_number,
-                remembered=list(self._remembered)[-REMEMBERED_COMMANDS:],
+                **self._queue.carried_over(),
                 status=self._status,
                 last_effective=self._last_effective,
                 runs=self._runs + 1,
@@ -422,5 +335,5 @@ class BatchSendWorkflow:
 
     def _describe(self, waiting: str | None = None) -> None:
         workflow.set_current_details(
-            progress_details(self._plan, self._status, self._survey, waiting, self._queue, self._surveyed_at)
+            progress_details(self._plan, self._status, self._survey, waiting, list(self._queue), self._surveyed_at)
         )

@@ -9,9 +9,6 @@ from pydantic import BaseModel
 from models.commands import Command, Verb
 from models.message import MessageStatus
 
-#: Command ids remembered to drop a signal that was sent twice. The database answers a command once in any case.
-REMEMBERED_COMMANDS = 500
-
 
 class NumberedCommand(BaseModel):
     """A command and its place in this generation: the gate obeys the highest number."""

@@ -161,7 +161,7 @@ update messages m
 returning generation, name, updated_at;
 
 -- name: status_now^
-select status, clock_timestamp() as now from messages where id = :message_id;
+select status, generation, clock_timestamp() as now from messages where id = :message_id;
 
 -- name: waiting
 -- Whom a hold may have kept waiting: what sends, and what should have begun. Oldest first.

@@ -16,7 +16,7 @@ import pytest
 
 import worker
 from settings import Settings
-from workflows.batch_send import DELIVERY_QUEUE
+from workflows.calls import DELIVERY_QUEUE
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("activities", "client", "models", "storage", "workflows")
