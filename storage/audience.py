@@ -68,7 +68,7 @@ async def check_lists_exist(connection: Connection, audience: Audience) -> None:
         missing = next((name for name in names if name not in known), None)
         if missing is not None:
             raise InvalidInput(
-                f"There is no list {shown(missing)}{await _hint(connection, missing)}.", field=f"audience.{field}"
+                f"There is no list {shown(missing)}{await _hint(connection, missing)}", field=f"audience.{field}"
             )
 
 
@@ -187,9 +187,9 @@ def _ordered(values: _Parameters, value: str, comparison: str, operand: Operand)
 
 
 async def _hint(connection: Connection, missing: str) -> str:
-    """Return "; did you mean …?" for a name that comes close, whatever its case."""
+    """Return how the sentence ends: "; did you mean …?" when a name comes close, whatever its case."""
     names = {
         row["name"].casefold(): row["name"] for row in await connection.fetch("select name from lists limit 10000")
     }
     alike = difflib.get_close_matches(missing.casefold(), names, 1)
-    return f"; did you mean {shown(names[alike[0]])}?" if alike else ""
+    return f"; did you mean {shown(names[alike[0]])}?" if alike else "."
