@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowHandle
 
 from activities.smtp.connections import SmtpTransport
 from client.batch_messages import BatchMessages
 from client.interface import AskedBy
 from client.temporal import Workflows, ensure_search_attributes
 from models.audience import Audience
-from models.message import Counts, Message, MessageContent, MessageStatus
+from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
 from models.schedule import Schedule
 from settings import Settings
 from storage.database import Pool
@@ -173,6 +173,19 @@ class Harness:
             return await self.status(message_id) is status
 
         await eventually(reached, within)
+
+    def handle(self, message_id: str, generation: int = 1) -> WorkflowHandle[Any, Any]:
+        """The workflow of one scheduling of a message."""
+        return self.client.get_workflow_handle(workflow_id(message_id, generation))
+
+    async def until_asleep(self, message_id: str) -> None:
+        """Wait until the workflow has started a timer."""
+
+        async def sleeps() -> bool:
+            events = (await self.handle(message_id).fetch_history()).events
+            return any(event.HasField("timer_started_event_attributes") for event in events)
+
+        await eventually(sleeps)
 
     async def until_left(self, number: int, within: float = 30) -> None:
         """Wait until the SMTP server has taken at least so many emails."""

@@ -11,7 +11,7 @@ import pytest
 
 from client.temporal import Workflows
 from models.commands import Receipt, ReceiptOutcome
-from models.message import MessageStatus, workflow_id
+from models.message import MessageStatus
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 from tests.smtp_log_server import Accepted
@@ -119,7 +119,7 @@ def is_about_to_write_bodies(harness: Harness) -> bool:
 
 async def lanes_of(harness: Harness, message_id: str, pids: set[int]) -> list[int]:
     """Return the process of each lane that runs: Temporal knows a worker as pid@host."""
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle = harness.handle(message_id)
 
     async def running() -> list[int]:
         description = (await handle.describe()).raw_description

@@ -3,22 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
 
 import pytest
-from temporalio.api.common.v1 import Payload
 from temporalio.client import WorkflowExecutionStatus
-from temporalio.common import RawValue
 
-from models.audience import Audience
 from models.commands import Receipt, ReceiptOutcome, Verb
-from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput
-from models.message import MessageStatus, workflow_id
+from models.errors import ExclusionNotFinal, IllegalTransition
+from models.message import MessageStatus
 from models.recipient import RecipientStatus
-from models.schedule import Schedule
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 
@@ -179,7 +172,7 @@ async def test_unschedule_makes_a_draft_and_its_workflow_is_gone(harness: Harnes
             await harness.use_cases.pause(message_id, asked_by())
         result = await harness.use_cases.unschedule(message_id, asked_by("wrong date"))
         assert result.message.status is MessageStatus.DRAFT
-        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+        handle = harness.handle(message_id)
         assert (await handle.describe()).status is WorkflowExecutionStatus.TERMINATED
         again = await harness.use_cases.unschedule(message_id, asked_by())
         assert again.receipt is not None
@@ -250,7 +243,7 @@ async def test_pause_and_resume_ten_times_fast(harness: Harness) -> None:
     async with harness.worker(lanes=2):
         await harness.send(message_id)
         await harness.until_left(50)
-        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+        handle = harness.handle(message_id)
         for _ in range(10):
             await handle.signal("pause", {"actor": "hasty"})
             await handle.signal("resume", {"actor": "hasty"})
@@ -286,7 +279,7 @@ async def test_a_pause_overtaken_by_the_last_email_is_done(harness: Harness) -> 
     async with harness.worker():
         await harness.send(message_id)
         await harness.until_left(5)
-        await harness.client.get_workflow_handle(workflow_id(message_id, 1)).signal("pause")
+        await harness.handle(message_id).signal("pause")
         await harness.until(message_id, MessageStatus.SENT)
 
         async def answer() -> Receipt | None:
@@ -298,166 +291,3 @@ async def test_a_pause_overtaken_by_the_last_email_is_done(harness: Harness) -> 
         assert receipt.status_after == MessageStatus.SENT
         with pytest.raises(IllegalTransition, match="every email has left"):
             await harness.use_cases.pause(message_id, asked_by())
-
-
-# -- raw signals
-
-
-@pytest.mark.parametrize(
-    ("arguments", "reason"),
-    [
-        ([], ""),
-        (["the page is down"], "the page is down"),
-        ([42], "42"),
-        ([["a", "b"]], "['a', 'b']"),
-        ([{"reason": "r", "actor": "al"}], "r"),
-        ([{"unknown": 1}], ""),
-        ([{"reason": {"nested": True}, "command_id": 7}], "{'nested': True}"),
-        (["one", "two", "three"], "one"),
-        ([RawValue(Payload(metadata={"encoding": b"binary/encrypted"}, data=b"\xff\x00secret"))], "\ufffdsecret"),
-    ],
-    ids=["none", "text", "number", "list", "fields", "unknown field", "odd fields", "three", "undecodable"],
-)
-async def test_a_stop_is_never_lost_to_its_argument(harness: Harness, arguments: list[Any], reason: str) -> None:
-    await harness.add_contacts(400)
-    harness.smtp.set(delay_ms=5)
-    message_id = await harness.draft()
-    async with harness.worker(lanes=1, smtp_connections=2):
-        await harness.send(message_id)
-        await harness.until_left(1)
-        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
-        await handle.signal("pause", args=arguments)
-        await harness.until(message_id, MessageStatus.PAUSED)
-        entry = (await harness.use_cases.history(message_id))[-1]
-        assert entry.receipt is not None
-        assert entry.reason == reason
-        assert entry.source == "temporal"
-
-
-async def test_the_temporal_command_line_stops_a_send_by_id_and_by_query(harness: Harness) -> None:
-    """As the operations page says it: no client of ours is needed for a stop."""
-    await harness.add_contacts(400)
-    harness.smtp.set(delay_ms=5)
-    first, second = await harness.draft(), await harness.draft()
-
-    async def signal(*options: str) -> None:
-        address = harness.client.service_client.config.target_host
-        temporal = str(Path(sys.executable).with_name("temporal"))
-        process = await asyncio.create_subprocess_exec(
-            *(temporal, "workflow", "signal", "--address", address, *options),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        output, _ = await process.communicate()
-        assert process.returncode == 0, output.decode()
-
-    async with harness.worker(lanes=1, smtp_connections=2):
-        for message_id in (first, second):
-            await harness.send(message_id)
-        await harness.until_left(2)
-        await signal("--workflow-id", workflow_id(first, 1), "--name", "pause", "--input", '"the page is down"')
-        query = f'SendgateMessageId="{second}" AND ExecutionStatus="Running"'
-        await signal("--query", query, "--name", "cancel", "--reason", "test", "--yes")
-        await harness.until(first, MessageStatus.PAUSED)
-        await harness.until(second, MessageStatus.CANCELED)
-    assert (await harness.use_cases.history(first))[-1].reason == "the page is down"
-    assert (await harness.use_cases.history(second))[-1].source == "temporal"
-
-
-async def test_canceling_the_workflow_in_temporal_is_a_cancel(harness: Harness) -> None:
-    await harness.add_contacts(1000)
-    message_id = await harness.draft()
-    async with harness.worker(lanes=1):
-        await harness.send(message_id)
-        await harness.until_left(50)
-        await harness.client.get_workflow_handle(workflow_id(message_id, 1)).cancel()
-        await harness.until(message_id, MessageStatus.CANCELED)
-    await harness.assert_once_each(message_id)
-    assert (await harness.counts(message_id)).canceled > 0
-
-
-# -- hold, late, empty, no server
-
-
-async def test_nothing_begins_or_goes_on_under_the_hold(harness: Harness) -> None:
-    await harness.add_contacts(1000)
-    first, second = await harness.draft(), await harness.draft()
-    async with harness.worker(lanes=1):
-        await harness.send(first)
-        await harness.until_left(50)
-        async with harness.pool.acquire() as connection, connection.transaction():
-            await connection.execute("select pg_advisory_xact_lock(hold_lock())")
-            await connection.execute("insert into hold (actor, reason) values ('test', 'incident')")
-        await harness.send(second)
-
-        async def quiet() -> bool:
-            return (await harness.counts(first)).claimed == 0
-
-        await eventually(quiet)
-        left = len(harness.smtp.accepted())
-        for message_id in (first, second):
-            handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
-
-            async def waits(handle: Any = handle) -> bool:
-                details = (await handle.describe()).raw_description
-                return "timer" in str(await handle.fetch_history()).lower() and details is not None
-
-            await eventually(waits)
-        assert await harness.status(second) is MessageStatus.SCHEDULED
-        assert (await harness.use_cases.message(first)).held
-        assert len(harness.smtp.accepted()) == left
-        await harness.pool.execute("delete from hold")
-        for message_id in (first, second):
-            await harness.workflows.wake(message_id, 1)
-        await harness.until(first, MessageStatus.SENT)
-        await harness.until(second, MessageStatus.SENT)
-    assert len(harness.smtp.accepted()) == 2000
-
-
-async def test_a_message_that_begins_too_late_begins_paused(harness: Harness) -> None:
-    await harness.add_contacts(10)
-    message_id = await harness.draft()
-    await harness.send(message_id)
-    await harness.pool.execute("update messages set accepted_at = accepted_at - interval '13 hours'")
-    async with harness.worker():
-        await harness.until(message_id, MessageStatus.PAUSED)
-        message = await harness.use_cases.message(message_id)
-        assert message.receipt is not None
-        assert (message.receipt.actor, message.receipt.command) == ("system", Verb.PAUSE)
-        assert message.counts.pending == 10
-        assert harness.smtp.accepted() == []
-        await harness.use_cases.resume(message_id, asked_by())
-        await harness.until(message_id, MessageStatus.SENT)
-    await harness.assert_once_each(message_id)
-
-
-async def test_an_empty_audience_is_refused_unless_allowed(harness: Harness) -> None:
-    await harness.add_contacts(1)
-    message_id = await harness.draft(audience=Audience(lists=("everybody",), where={"city": "Nowhere"}))
-    with pytest.raises(InvalidInput) as refused:
-        await harness.send(message_id)
-    assert refused.value.code == "empty_audience"
-    async with harness.worker():
-        await harness.use_cases.send(message_id, Schedule(), asked_by(), allow_empty=True)
-        await harness.until(message_id, MessageStatus.SENT)
-    assert (await harness.counts(message_id)).total == 0
-
-
-async def test_without_a_mail_server_nothing_is_lost(harness: Harness) -> None:
-    await harness.add_contacts(200)
-    harness.smtp.stop()
-    message_id = await harness.draft()
-    async with harness.worker(lanes=1):
-        await harness.send(message_id)
-        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
-
-        async def says_so() -> bool:
-            return bool((await handle.query("get_progress"))["no_server"])
-
-        await eventually(says_so, within=20)
-        counts = await harness.counts(message_id)
-        assert counts.pending + counts.claimed == counts.total == 200
-        harness.smtp.start()
-        await harness.until(message_id, MessageStatus.SENT)
-    await harness.assert_once_each(message_id)
-    assert len(harness.smtp.accepted()) == 200

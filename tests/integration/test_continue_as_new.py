@@ -13,7 +13,7 @@ from temporalio.client import WorkflowHandle
 
 from client.temporal import MESSAGE_ID, MESSAGE_NAME, STATUS, Workflows
 from models.commands import HistoryEntry, Verb
-from models.message import MessageStatus, workflow_id
+from models.message import MessageStatus
 from tests.eventually import eventually
 from tests.harness import Harness
 from workflows.state import Knobs
@@ -87,7 +87,7 @@ async def test_every_command_is_answered_once_over_many_runs(short_runs: Harness
     await harness.add_contacts(RECIPIENTS)
     harness.smtp.set(delay_ms=10)
     message_id = await harness.draft(name="Many runs")
-    handle: Handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle: Handle = harness.handle(message_id)
     asked: list[str] = []
     async with harness.worker(lanes=1, smtp_connections=2):
         await harness.send(message_id)
@@ -137,7 +137,7 @@ async def test_a_command_sent_again_to_a_later_run_changes_nothing(short_runs: H
     await harness.add_contacts(800)
     harness.smtp.set(delay_ms=10)
     message_id = await harness.draft()
-    handle: Handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle: Handle = harness.handle(message_id)
     async with harness.worker(lanes=1, smtp_connections=2):
         await harness.send(message_id)
         await harness.until_left(1)

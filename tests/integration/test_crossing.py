@@ -12,7 +12,7 @@ import pytest
 
 from client.sweep import Sweep
 from models.commands import Command, ReceiptOutcome, Verb
-from models.message import MessageStatus, workflow_id
+from models.message import MessageStatus
 from storage import commands
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
@@ -106,7 +106,7 @@ async def test_a_lost_resume_that_is_repeated_after_a_later_pause_opens_nothing(
 async def test_a_pause_that_meets_a_beginning_under_the_hold_leaves_no_closed_gate_behind(harness: Harness) -> None:
     await harness.add_contacts(200)
     message_id = await harness.draft()
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle = harness.handle(message_id)
 
     async def gate_number() -> bool:
         return bool(await harness.pool.fetchval("select gate_number = 1 from messages where id = $1", message_id))
@@ -190,7 +190,7 @@ async def test_a_step_of_the_sweep_that_fails_keeps_no_other_from_its_turn(
     monkeypatch.setattr(sweep, "_repeat_commands", fails)
     with pytest.raises(RuntimeError, match="broken"):
         await sweep.once()
-    assert (await harness.client.get_workflow_handle(workflow_id(message_id, 9)).describe()).status is not None
+    assert (await harness.handle(message_id, 9).describe()).status is not None
 
 
 async def test_many_slow_beginnings_do_not_keep_a_stop_waiting(harness: Harness) -> None:
@@ -222,7 +222,7 @@ async def test_many_slow_beginnings_do_not_keep_a_stop_waiting(harness: Harness)
                 return bool(await harness.pool.fetchval(f"{waiting} and datname = current_database()") >= 4)
 
             await eventually(begin)
-            handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+            handle = harness.handle(message_id)
             await handle.signal("pause")
             await harness.until(message_id, MessageStatus.PAUSED, within=10)
     await asyncio.gather(*(harness.workflows.terminate(each, 2, "the test is over") for each in slow))

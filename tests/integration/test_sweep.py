@@ -16,7 +16,7 @@ from client.sweep import Sweep
 from client.temporal import Workflows
 from models.commands import Command, HistoryEntry, ReceiptOutcome, Verb
 from models.errors import Unreachable
-from models.message import MessageStatus, workflow_id
+from models.message import MessageStatus
 from models.recipient import ClaimedRecipient, RecipientStatus
 from storage.ledger import Ledger
 from tests.eventually import eventually
@@ -70,7 +70,7 @@ async def sweep_until(harness: Harness, message_id: str, status: MessageStatus, 
 
 
 async def terminate_by_hand(harness: Harness, message_id: str) -> None:
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle = harness.handle(message_id)
     await handle.terminate("by hand")
     assert await workflow_status(harness, message_id, 1) is WorkflowExecutionStatus.TERMINATED
 
@@ -78,7 +78,7 @@ async def terminate_by_hand(harness: Harness, message_id: str) -> None:
 async def workflow_status(harness: Harness, message_id: str, generation: int) -> WorkflowExecutionStatus | None:
     """None: there is no such workflow."""
     try:
-        description = await harness.client.get_workflow_handle(workflow_id(message_id, generation)).describe()
+        description = await harness.handle(message_id, generation).describe()
     except RPCError:
         return None
     return description.status
@@ -379,12 +379,7 @@ async def test_a_wake_that_was_lost_is_repeated_when_the_hold_is_gone(harness: H
     await harness.pool.execute("insert into hold (actor, reason) values ('test', 'incident')")
     async with harness.worker():
         await harness.send(message_id)
-        handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
-
-        async def waits() -> bool:
-            return any(e.HasField("timer_started_event_attributes") for e in (await handle.fetch_history()).events)
-
-        await eventually(waits)
+        await harness.until_asleep(message_id)
         await sweep.once()
         await harness.pool.execute("delete from hold")  # and whoever did it woke nobody
         await sweep.once()

@@ -17,10 +17,6 @@ from tests.harness import Harness, asked_by
 from workflows.state import Knobs
 
 
-def handle_of(harness: Harness, message_id: str, generation: int = 1) -> WorkflowHandle[Any, Any]:
-    return harness.client.get_workflow_handle(workflow_id(message_id, generation))
-
-
 async def details_of(handle: WorkflowHandle[Any, Any]) -> str:
     """The current details, asked the way the Temporal UI asks for them."""
     metadata = await handle.query("__temporal_workflow_metadata", result_type=WorkflowMetadata)
@@ -41,7 +37,7 @@ async def test_every_state_can_be_read(harness: Harness) -> None:
     await harness.add_contacts(1000)
     harness.smtp.set(delay_ms=5)
     message_id = await harness.draft(name="Spring sale")
-    handle = handle_of(harness, message_id)
+    handle = harness.handle(message_id)
     async with harness.worker(lanes=1):
         at = datetime.now(UTC) + timedelta(seconds=3)
         await harness.send(message_id, at=at)
@@ -83,8 +79,8 @@ async def test_every_state_can_be_read(harness: Harness) -> None:
         canceled = await harness.draft()
         await harness.send(canceled, at=datetime.now(UTC) + timedelta(days=1))
         await harness.use_cases.cancel(canceled, asked_by())
-        await handle_of(harness, canceled).result()
-        assert await status_attribute(handle_of(harness, canceled)) == MessageStatus.CANCELED
+        await harness.handle(canceled).result()
+        assert await status_attribute(harness.handle(canceled)) == MessageStatus.CANCELED
 
     said = await summaries_of(handle)
     for expected in (
@@ -117,7 +113,7 @@ async def test_details_are_set_again_after_continue_as_new(harness: Harness) -> 
     harness.workflows = Workflows(harness.client, knobs=Knobs(continue_after_events=30))
     await harness.add_contacts(300)
     message_id = await harness.draft()
-    handle = handle_of(harness, message_id)
+    handle = harness.handle(message_id)
     async with harness.worker(lanes=1):
         await harness.send(message_id, at=datetime.now(UTC) + timedelta(days=1))
         for _ in range(12):
@@ -140,7 +136,7 @@ async def test_no_address_and_no_text_is_in_the_history(harness: Harness) -> Non
     await harness.add_contacts(300, prefix="secretperson")
     harness.smtp.refuse("secretperson7@", "421 4.3.2 <secretperson7@example.com> come back later")
     message_id = await harness.draft(subject="Unmistakable subject", text="Unmistakable text")
-    handle = handle_of(harness, message_id)
+    handle = harness.handle(message_id)
     async with harness.worker(lanes=2):
         await harness.send(message_id)
         await harness.until_left(100)

@@ -79,14 +79,14 @@ async def canceled_while_scheduled(harness: Harness) -> str:
 
 async def canceled_in_temporal(harness: Harness) -> str:
     message_id = await in_mid_send(harness)
-    await harness.client.get_workflow_handle(workflow_id(message_id, 1)).cancel()
+    await harness.handle(message_id).cancel()
     await harness.until(message_id, S.CANCELED)
     return message_id
 
 
 async def crossing_commands(harness: Harness) -> str:
     message_id = await in_mid_send(harness)
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle = harness.handle(message_id)
     for name in ("resume", "pause", "pause", "resume", "pause", "resume", "cancel", "resume"):
         await handle.signal(name, "in a hurry")
     await harness.until(message_id, S.CANCELED)
@@ -97,12 +97,7 @@ async def held_and_woken(harness: Harness) -> str:
     await harness.pool.execute("insert into hold (actor, reason) values ('somebody', 'incident')")
     message_id = await harness.draft()
     await harness.send(message_id)
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
-
-    async def waits() -> bool:
-        return any(e.HasField("timer_started_event_attributes") for e in (await handle.fetch_history()).events)
-
-    await eventually(waits)
+    await harness.until_asleep(message_id)
     await harness.pool.execute("delete from hold")
     await harness.workflows.wake(message_id, 1)
     await harness.until(message_id, S.SENT)
@@ -125,7 +120,7 @@ async def no_server_for_a_while(harness: Harness) -> str:
     harness.smtp.stop()
     message_id = await harness.draft()
     await harness.send(message_id)
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle = harness.handle(message_id)
 
     async def says_so() -> bool:
         return bool((await handle.query("get_progress"))["no_server"])
@@ -143,7 +138,7 @@ async def superseded(harness: Harness) -> str:
     await harness.use_cases.unschedule(message_id, asked_by())
     await harness.pool.execute("update messages set generation = 7 where id = $1", message_id)
     await harness.workflows.start(message_id, 7, "News")
-    await harness.client.get_workflow_handle(workflow_id(message_id, 7)).result()
+    await harness.handle(message_id, 7).result()
     return message_id
 
 
@@ -184,7 +179,7 @@ async def test_record(
     async with harness.worker(lanes=2, smtp_connections=4):
         message_id = await scenario(harness)
         generation = await harness.pool.fetchval("select generation from messages where id = $1", message_id)
-        first = harness.client.get_workflow_handle(workflow_id(message_id, generation))
+        first = harness.handle(message_id, generation)
         await eventually(lambda: _is_closed(first))
     runs = [
         execution

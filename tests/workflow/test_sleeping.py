@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from client.temporal import SEARCH_ATTRIBUTES
-from models.message import MessageStatus, workflow_id
+from models.message import MessageStatus
 from storage.database import Pool
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
@@ -55,7 +55,7 @@ def harness(pool: Pool, database_url: str, skipping: WorkflowEnvironment, smtp_s
 
 async def at_rest(harness: Harness, message_id: str) -> None:
     """Wait until the workflow has nothing to do but wait: to skip time before would time its activities out."""
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle = harness.handle(message_id)
 
     async def rests() -> bool:
         kinds = [event.event_type for event in (await handle.fetch_history()).events]
@@ -73,7 +73,7 @@ async def at_rest(harness: Harness, message_id: str) -> None:
 async def sent(harness: Harness, message_id: str) -> None:
     """Wait until the message is sent and its workflow over: one left at work keeps the server's clock locked."""
     await harness.until(message_id, MessageStatus.SENT)
-    handle = harness.client.get_workflow_handle(workflow_id(message_id, 1))
+    handle = harness.handle(message_id)
 
     async def is_over() -> bool:
         return (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
@@ -113,7 +113,7 @@ async def test_unscheduled_before_its_instant_nothing_ever_leaves(
         await skipping.sleep(IN_A_MONTH - timedelta(minutes=1))
         await harness.use_cases.unschedule(message_id, asked_by())
         await skipping.sleep(timedelta(days=2))
-        description = await harness.client.get_workflow_handle(workflow_id(message_id, 1)).describe()
+        description = await harness.handle(message_id).describe()
         assert description.status is WorkflowExecutionStatus.TERMINATED
     assert await harness.status(message_id) is MessageStatus.DRAFT
     assert harness.smtp.accepted() == []
