@@ -1,0 +1,71 @@
+"""The runbook wrong-date with a real send underneath.
+
+From start to end, and broken off after each step and run again.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from models.errors import IllegalTransition, InvalidInput, Refused
+from models.message import MessageStatus
+from tests.acceptance.messages_in_mid_send import a_list, assert_everybody_once, finish, paused_in_mid_send
+from tests.acceptance.runbook_runs import BrokenOff, begin, sendgate
+from tests.harness import Harness, asked_by
+
+TOMORROW = timedelta(days=1)
+
+
+async def test_wrong_date_from_the_shell(harness: Harness, tmp_path: Path) -> None:
+    message_id = await harness.draft(lists=(await a_list(harness, 1, 20),))
+    async with harness.worker():
+        await harness.send(message_id, at=datetime.now(UTC) + TOMORROW)
+        code, out, err = await sendgate(
+            harness, tmp_path, "wrong-date", message_id, "--at", datetime.now(UTC).isoformat(), "--yes"
+        )
+        assert code == 0, err
+        await finish(harness, message_id)
+    assert out.index("Unscheduled at") < out.index("Accepted at")
+    assert_everybody_once(harness, 1, 20)
+
+
+async def test_wrong_date_goes_on_after_an_end_behind_each_step(harness: Harness) -> None:
+    at = datetime.now(UTC) + timedelta(hours=1)
+    async with harness.worker():
+        for steps in (1, 2):
+            message_id = await harness.draft(lists=(await a_list(harness, steps, 20),))
+            await harness.send(message_id, at=at + TOMORROW)
+            with pytest.raises(BrokenOff):
+                await begin(harness, "wrong-date", message_id=message_id, at=at, break_off_after=steps)
+            await begin(harness, "wrong-date", message_id=message_id, at=at)
+            scheduled = await harness.use_cases.message(message_id)
+            assert scheduled.status is MessageStatus.SCHEDULED
+            assert scheduled.schedule is not None
+            assert scheduled.schedule.at == at
+
+            # And to another time, which comes.
+            await begin(harness, "wrong-date", message_id=message_id, at=datetime.now(UTC))
+            await finish(harness, message_id)
+            assert_everybody_once(harness, steps, 20)
+
+
+async def test_wrong_date_takes_nothing_that_has_begun_and_no_draft_of_others(harness: Harness) -> None:
+    at = datetime.now(UTC) + TOMORROW
+    everybody = (await a_list(harness, 1),)
+    draft = await harness.draft(lists=everybody)
+    with pytest.raises(Refused, match="not one that this runbook unscheduled"):
+        await begin(harness, "wrong-date", message_id=draft, at=at)
+    await harness.send(draft, at=at)
+    with pytest.raises(InvalidInput, match="in the past"):
+        await begin(harness, "wrong-date", message_id=draft, at=at - 2 * TOMORROW)
+    assert await harness.status(draft) is MessageStatus.SCHEDULED
+    await harness.use_cases.unschedule(draft, asked_by("not to be sent"))
+    with pytest.raises(Refused, match="not one that this runbook unscheduled"):
+        await begin(harness, "wrong-date", message_id=draft, at=at)
+    async with harness.worker(lanes=1):
+        begun = await paused_in_mid_send(harness, lists=everybody)
+        with pytest.raises(IllegalTransition, match="resume it, or cancel it"):
+            await begin(harness, "wrong-date", message_id=begun, at=at)

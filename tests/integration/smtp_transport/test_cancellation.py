@@ -1,0 +1,124 @@
+"""A hand-over that is canceled, at each point of the conversation: it returns what became of the email.
+
+Every test runs on asyncio's event loop and on uvloop's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiosmtplib.protocol import SMTPProtocol
+
+from activities.smtp import SmtpTransport
+from models.recipient import Outcome, Verdict
+from tests.eventually import eventually
+from tests.integration.smtp_transport.transports import CONTENT, Allow, email, hand_over, on_both_loops, transport
+from tests.smtp_log_server import SmtpLogServer
+
+
+@pytest.mark.parametrize(
+    ("point", "verdict"),
+    [
+        ("MAIL", Verdict.NOT_HANDED_OVER),
+        ("RCPT", Verdict.NOT_HANDED_OVER),
+        ("DATA", Verdict.NOT_HANDED_OVER),
+        ("dot", Verdict.IN_DOUBT),
+    ],
+)
+@on_both_loops
+async def test_a_canceled_conversation_returns_what_became_of_it(
+    smtp_server: SmtpLogServer, point: str, verdict: Verdict
+) -> None:
+    way = transport(smtp_server, connections=1)
+    smtp_server.set(delay_ms=100)
+    task = hand_over(way)
+    await eventually(lambda: smtp_server.seen()[point], every=0.005)
+    task.cancel()
+    outcome = await task
+    assert outcome.verdict is verdict
+    assert (outcome.handed_over_at is not None) == (verdict is Verdict.IN_DOUBT)
+    await eventually(lambda: smtp_server.seen()["open"] == 0)
+    assert len(smtp_server.accepted()) == int(point == "dot")
+    smtp_server.set(delay_ms=0)
+    assert (await hand_over(way)).verdict is Verdict.SENT
+
+
+@on_both_loops
+async def test_a_cancellation_that_comes_together_with_a_reply_is_not_lost(smtp_server: SmtpLogServer) -> None:
+    """asyncio.wait_for (3.11) swallows a cancellation when the reply has come in the same turn of the loop."""
+    original = SMTPProtocol.data_received
+    left = 0  # replies until the cancellation
+    task: asyncio.Task[Outcome] | None = None
+
+    def data_received(self: SMTPProtocol, data: bytes) -> None:
+        nonlocal left
+        original(self, data)
+        left -= 1
+        if left == 0 and task is not None:
+            task.cancel()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(SMTPProtocol, "data_received", data_received)  # before a connection is made: uvloop keeps it
+        for replies in (1, 2, 3):  # of MAIL, RCPT and DATA
+            way = transport(smtp_server)
+            assert (await hand_over(way)).verdict is Verdict.SENT
+            left, task = replies, hand_over(way)
+            assert (await task).verdict is Verdict.NOT_HANDED_OVER
+            assert left <= 0
+            assert (smtp_server.seen()["dot"], len(smtp_server.accepted())) == (replies, replies)
+
+
+@on_both_loops
+async def test_canceled_while_waiting_for_a_connection_gives_back(smtp_server: SmtpLogServer) -> None:
+    way = transport(smtp_server, connections=1)
+    smtp_server.set(delay_ms=50)
+    first = hand_over(way)
+    second = hand_over(way)
+    await eventually(lambda: smtp_server.seen()["MAIL"])
+    second.cancel()
+    assert (await second).verdict is Verdict.NOT_HANDED_OVER
+    assert (await first).verdict is Verdict.SENT
+    assert smtp_server.seen()["MAIL"] == 1
+    assert (await hand_over(way)).verdict is Verdict.SENT  # the place was not lost
+
+
+@on_both_loops
+async def test_canceled_while_connecting_gives_back() -> None:
+    greeted = asyncio.Event()
+
+    async def never_greet(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.set()
+        await reader.read()
+        writer.close()
+
+    server = await asyncio.start_server(never_greet, "127.0.0.1", 0)
+    way = SmtpTransport("127.0.0.1", server.sockets[0].getsockname()[1])
+    task = hand_over(way)
+    await greeted.wait()
+    task.cancel()
+    assert (await task).verdict is Verdict.NOT_HANDED_OVER
+    await way.aclose()
+    server.close()
+    await server.wait_closed()
+
+
+@on_both_loops
+async def test_canceled_while_the_body_waits_to_be_written_gives_back(smtp_server: SmtpLogServer) -> None:
+    way = transport(smtp_server)
+    smtp_server.set(stop_reading=True)
+    large = CONTENT + b"x" * 70 + (b"\r\n" + b"x" * 70) * 200_000
+    written = asyncio.Event()
+
+    def note() -> bool:
+        written.set()
+        return True
+
+    task = hand_over(way, email(content=large), Allow(write_body=note))
+    await written.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    assert (await task).verdict is Verdict.NOT_HANDED_OVER
+    smtp_server.set(stop_reading=False)
+    assert (await hand_over(way)).verdict is Verdict.SENT
+    assert smtp_server.seen()["dot"] == 1
