@@ -14,6 +14,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
+from models.contact import check_time_zone
 from models.durations import parse_duration
 from models.errors import InvalidInput
 
@@ -62,6 +63,9 @@ class Settings(BaseModel):
         timedelta(hours=12),
         description="A message that begins later than this after its instant begins paused by the system.",
     )
+    default_time_zone: str = Field(
+        "UTC", description="Zone of contacts without a valid one, unless the send says another (IANA name)."
+    )
     temporal_cli: str | None = Field(None, description="The `temporal` binary that `sendgate up` starts.")
 
 
@@ -87,6 +91,10 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         first = error.errors()[0]
         variable = PREFIX + str(first["loc"][0]).upper() if first["loc"] else "a setting"
         raise InvalidInput(f"{variable}: {first['msg'].removeprefix('Value error, ')}.") from None
+    try:
+        check_time_zone(settings.default_time_zone)
+    except InvalidInput as error:
+        raise InvalidInput(f"{PREFIX}DEFAULT_TIME_ZONE: {error.message}") from None
     for name in ("smtp_timeout", "lease", "max_late"):
         if getattr(settings, name) <= timedelta(0):
             raise InvalidInput(f"{PREFIX}{name.upper()} must be longer than 0.")

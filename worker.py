@@ -21,7 +21,7 @@ from temporalio.worker import Worker
 from activities.audience import AudienceActivities
 from activities.delivery import DeliveryActivities
 from activities.gate import GateActivities
-from activities.ports import CompiledMessage
+from activities.ports import CompiledMessage, Transport
 from activities.progress import ProgressActivities
 from activities.rendering import compile_message
 from activities.smtp.connections import SmtpTransport
@@ -60,7 +60,7 @@ class CompiledMessages:
         return self._kept[key]
 
 
-def make_workers(client: Client, pool: Pool, settings: Settings, transport: SmtpTransport) -> list[Worker]:
+def make_workers(client: Client, pool: Pool, settings: Settings, transport: Transport) -> list[Worker]:
     """Build the two workers of a process: bookkeeping with the workflows, and lanes."""
     sending = Sending(pool, max_late=settings.max_late)
     audience = AudienceActivities(sending, lanes=settings.lanes, window=WINDOW)
@@ -80,6 +80,7 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Smtp
                 gate.confirm_stop,
                 gate.answer,
                 progress.survey,
+                progress.open_batch,
                 progress.finish,
             ],
             max_concurrent_activities=50,

@@ -12,9 +12,10 @@ from typing import Protocol
 from uuid import UUID
 
 from models.commands import Command, ReceiptOutcome
-from models.ledger import Adoption, Beginning, LaneEnd, ResumeOutcome, Survey
+from models.ledger import Adoption, Beginning, LaneEnd, OpenOutcome, ResumeOutcome, Survey
 from models.message import MessageStatus
 from models.recipient import ClaimedRecipient, Outcome
+from models.throttle import ThrottleRule
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +89,9 @@ class SendingPort(Protocol):
     async def adopt(self, message_id: str, generation: int) -> Adoption: ...
     async def begin(self, message_id: str, generation: int, *, as_of: datetime, late: Command) -> Beginning: ...
     async def survey(self, message_id: str, generation: int, *, as_of: datetime, most: int) -> Survey: ...
+    async def open_batch(
+        self, message_id: str, generation: int, *, turn: int, throttle: ThrottleRule, as_of: datetime
+    ) -> OpenOutcome: ...
     async def close_gate(
         self, message_id: str, generation: int, command: Command, number: int
     ) -> MessageStatus | None: ...

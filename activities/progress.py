@@ -1,17 +1,18 @@
-"""Look at the ledger, and end the send when nobody is left."""
+"""Look at the ledger, open throttle batches, and end the send when nobody is left."""
 
 from __future__ import annotations
 
 from temporalio import activity
 
+from activities.heartbeat import heartbeats
 from activities.ports import SendingPort
-from activities.requests import MessageRef, SurveyRequest
-from models.ledger import Survey
+from activities.requests import MessageRef, OpenBatchRequest, SurveyRequest
+from models.ledger import OpenOutcome, Survey
 from models.message import MessageStatus
 
 
 class ProgressActivities:
-    """Safe to repeat: one reads, the other is one conditional statement."""
+    """Safe to repeat: one reads, the others are one conditional transaction each."""
 
     def __init__(self, sending: SendingPort) -> None:
         self._sending = sending
@@ -22,6 +23,18 @@ class ProgressActivities:
         return await self._sending.survey(
             request.message_id, request.generation, as_of=request.as_of, most=request.most
         )
+
+    @activity.defn
+    async def open_batch(self, request: OpenBatchRequest) -> OpenOutcome:
+        """Open the throttle batch of a turn; when the end date has passed, expire who is in no batch instead."""
+        with heartbeats():
+            return await self._sending.open_batch(
+                request.message_id,
+                request.generation,
+                turn=request.turn,
+                throttle=request.throttle,
+                as_of=request.as_of,
+            )
 
     @activity.defn
     async def finish(self, request: MessageRef) -> MessageStatus | None:

@@ -7,6 +7,7 @@ from datetime import timedelta
 from pydantic import AwareDatetime, BaseModel
 
 from models.commands import Command, ReceiptOutcome
+from models.throttle import ThrottleRule
 
 
 class MessageRef(BaseModel):
@@ -24,6 +25,12 @@ class BeginRequest(MessageRef):
 class SurveyRequest(MessageRef):
     as_of: AwareDatetime
     most: int
+
+
+class OpenBatchRequest(MessageRef):
+    turn: int
+    throttle: ThrottleRule
+    as_of: AwareDatetime
 
 
 class CommandRequest(MessageRef):

@@ -12,27 +12,31 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from activities.ports import Transport
 from client.drafts import Drafts, content_of
 from client.interface import (
     DEFAULT_WAIT,
     AskedBy,
-    AudiencePreview,
     CommandResult,
     Progress,
     ResumePreview,
+    SendPreview,
 )
+from client.outlook import describe_progress, describe_resume
 from client.temporal import Workflows
 from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.contact import is_storable
 from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Unreachable
 from models.message import Message, MessageStatus
+from models.plan import describe_plan
 from models.recipient import Recipient, RecipientStatus
-from models.schedule import Schedule, check_schedule
+from models.schedule import Schedule, check_new_end, check_schedule, end_of
+from models.slots import Plan, check_plan, make_plan
 from models.transitions import Ruling, require, rule
 from storage import audience as audiences
-from storage import commands, ledger, messages
+from storage import commands, ledger, messages, slots
 from storage.database import Connection, Pool
 from storage.sending import Sending
 
@@ -45,20 +49,35 @@ class BatchMessages(Drafts):
     """The use cases in process, on the database and Temporal. See `client.interface.UseCases` for each."""
 
     def __init__(
-        self, pool: Pool, workflows: Callable[[], Awaitable[Workflows]], transport: Callable[[], Transport]
+        self,
+        pool: Pool,
+        workflows: Callable[[], Awaitable[Workflows]],
+        transport: Callable[[], Transport],
+        *,
+        default_time_zone: str = "UTC",
+        clock: Callable[[], Awaitable[datetime]] | None = None,
     ) -> None:
+        """`clock` says what time it is for schedules; by default it is the database's."""
         super().__init__(pool, transport)
         self._workflows = workflows  # connects at the first call; raises Unreachable
         self._sending = Sending(pool, max_late=timedelta.max)
+        self._default_time_zone = default_time_zone
+        self._clock = clock or partial(database_clock, pool)
 
     # -- commands -----------------------------------------------------------------------------------------------
 
-    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> AudiencePreview:
+    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:
+        schedule = self._with_fallback(schedule)
+        now = await self._clock()
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             require(message.status, Verb.SEND)
-            await self._check_send(connection, message, schedule, allow_empty=allow_empty)
-        return await self.audience_preview(message_id)
+            plan, zones = await self._check_send(connection, message, schedule, now=now, allow_empty=allow_empty)
+        return SendPreview(
+            schedule=schedule,
+            plan=describe_plan(schedule, plan, zones, accepted_at=now),
+            audience=await self.audience_preview(message_id),
+        )
 
     async def send(
         self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
@@ -67,18 +86,27 @@ class BatchMessages(Drafts):
 
         When the start fails after that, the message stays scheduled and a worker's sweep starts it.
         """
+        schedule = self._with_fallback(schedule)
+        command = _command(Verb.SEND, asked_by)
+        now = await self._clock()
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
-            command = _command(Verb.SEND, asked_by)
             same = message.schedule == schedule
             if (answered := await self._answered_already(connection, message, command, same=same)) is not None:
                 return answered
-            await self._check_send(connection, message, schedule, allow_empty=allow_empty)
+            plan, zones = await self._check_send(connection, message, schedule, now=now, allow_empty=allow_empty)
+            due = [slot.due_at for zone in zones if (slot := plan.slot_of(zone)) is not None and not slot.skipped]
             workflows = await self._workflows()  # before anything changes
             async with connection.transaction():
-                scheduled = await messages.schedule(connection, message_id, schedule)
-                if scheduled is not None:
-                    generation, accepted_at = scheduled
+                generation = await messages.schedule(
+                    connection,
+                    message_id,
+                    schedule,
+                    accepted_at=now,
+                    next_slot_at=min(due, default=plan.first_due_at),
+                    ends_at=end_of(schedule),
+                )
+                if generation is not None:
                     await commands.record(
                         connection,
                         message_id,
@@ -87,11 +115,12 @@ class BatchMessages(Drafts):
                         ReceiptOutcome.DONE,
                         before=MessageStatus.DRAFT,
                         after=MessageStatus.SCHEDULED,
-                        effective_at=accepted_at,
+                        effective_at=now,
                         details=schedule.model_dump(mode="json"),
                     )
-            if scheduled is None:  # somebody was faster
+            if generation is None:  # somebody was faster
                 await self._refuse(connection, await messages.get(connection, message_id), command)
+                raise AssertionError("refusing raises")
         with suppress(Unreachable):  # scheduled all the same: a worker's sweep starts what nobody has adopted
             await workflows.start(message_id, generation, message.name)
         return CommandResult(
@@ -124,49 +153,44 @@ class BatchMessages(Drafts):
     async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
         return await self._ask_workflow(Verb.PAUSE, message_id, asked_by, wait)
 
-    async def resume(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
-        return await self._ask_workflow(Verb.RESUME, message_id, asked_by, wait)
+    async def resume(
+        self,
+        message_id: str,
+        asked_by: AskedBy,
+        *,
+        ends_at: datetime | None = None,
+        wait: timedelta = DEFAULT_WAIT,
+    ) -> CommandResult:
+        if ends_at is not None:
+            message = await self.message(message_id)
+            if message.status is MessageStatus.PAUSED:  # otherwise it is not the end date that is wrong
+                ends_at = check_new_end(ends_at, message.schedule, now=await self._clock())
+        return await self._ask_workflow(Verb.RESUME, message_id, asked_by, wait, ends_at)
 
     async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
         return await self._ask_workflow(Verb.CANCEL, message_id, asked_by, wait)
 
-    async def resume_preview(self, message_id: str) -> ResumePreview:
+    async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview:
         message = await self.message(message_id)
         require(message.status, Verb.RESUME)
-        preview = await self._sending.preview_resume(message_id, message.generation)
+        now = await self._clock()
+        end = check_new_end(ends_at, message.schedule, now=now) if ends_at is not None else None
+        preview = await self._sending.preview_resume(message_id, message.generation, as_of=now, ends_at=end)
         if preview is None:
             raise NotFound(f"There is no message {message_id}.", id=message_id)
-        changes, counts = preview
-        return ResumePreview(
-            to_send=counts.pending + counts.deferred,
-            joiners=changes.joiners,
-            leavers=changes.leavers,
-            suppressed=changes.suppressed,
-            returning=changes.returning,
-        )
+        changes, table = preview
+        return describe_resume(message, changes, table, now=now)
 
     # -- looking ------------------------------------------------------------------------------------------------
 
     async def progress(self, message_id: str) -> Progress:
+        now = await self._clock()
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             times = await messages.times(connection, message_id)
-            rate = None
-            if message.status is MessageStatus.SENDING:
-                rate = await ledger.pace(connection, message_id, message.counts.sent + message.counts.bounced)
-        to_go = message.counts.pending + message.counts.claimed
-        return Progress(
-            id=message_id,
-            status=message.status,
-            counts=message.counts,
-            pending_command=message.pending_command,
-            in_flight=message.in_flight,
-            rate_per_second=rate,
-            eta=datetime.now(UTC) + timedelta(seconds=to_go / rate) if rate and to_go else None,
-            began_at=times.began_at,
-            finished_at=times.finished_at,
-            next_slot_at=message.next_slot_at,
-        )
+            table = await slots.slot_table(connection, message_id)
+            going = await ledger.going_since(connection, message_id)
+        return describe_progress(message, times, table, going, now=now)
 
     async def recipients(
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
@@ -185,15 +209,25 @@ class BatchMessages(Drafts):
 
     # -- how a command is asked ---------------------------------------------------------------------------------
 
-    async def _ask_workflow(self, verb: Verb, message_id: str, asked_by: AskedBy, wait: timedelta) -> CommandResult:
+    async def _ask_workflow(
+        self,
+        verb: Verb,
+        message_id: str,
+        asked_by: AskedBy,
+        wait: timedelta,
+        ends_at: datetime | None = None,
+    ) -> CommandResult:
         """Record the command, signal it, and wait for its receipt. Raises IllegalTransition when it was refused."""
         command = _command(verb, asked_by)
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
-            if (answered := await self._answered_already(connection, message, command)) is not None:
+            # A resume to another end date than the one that holds is not the same again.
+            same = ends_at is None or (message.schedule is not None and end_of(message.schedule) == ends_at)
+            if (answered := await self._answered_already(connection, message, command, same=same)) is not None:
                 return answered
             workflows = await self._workflows()  # before anything is recorded
-            await commands.ask(connection, message_id, message.generation, command)
+            details = {"ends_at": ends_at.isoformat()} if ends_at else None
+            await commands.ask(connection, message_id, message.generation, command, details)
         with suppress(Unreachable):  # asked all the same: the sweep signals again what is not answered
             if not await workflows.signal(message_id, message.generation, command):
                 await self._sending.answer_unheard(message_id, command)
@@ -210,8 +244,14 @@ class BatchMessages(Drafts):
     ) -> CommandResult | None:
         """Answer a command that needs no doing: asked before, fulfilled already, or (IllegalTransition) refused.
 
-        `same` is whether a repeated command asks for what was done (`models.transitions.rule`).
+        `same` is whether a repeated command asks for what was done (`models.transitions.rule`). An id that another
+        command has is refused: its receipt would pass for this one's.
         """
+        if await commands.is_taken(connection, message.id, command):
+            raise InvalidInput(
+                f"Another command has the id {command.command_id}; give this {command.verb} one of its own.",
+                field="command_id",
+            )
         receipt = await commands.receipt(connection, command.command_id)
         if receipt is None:
             last = await commands.last_effective(connection, message.id)
@@ -266,10 +306,10 @@ class BatchMessages(Drafts):
     # -- checks -------------------------------------------------------------------------------------------------
 
     async def _check_send(
-        self, connection: Connection, message: Message, schedule: Schedule, *, allow_empty: bool
-    ) -> None:
-        """Refuse what cannot be sent so; nothing has changed then."""
-        check_schedule(schedule, now=datetime.now(UTC))
+        self, connection: Connection, message: Message, schedule: Schedule, *, now: datetime, allow_empty: bool
+    ) -> tuple[Plan, dict[str | None, int]]:
+        """Refuse what cannot be sent so; nothing has changed then. Return the plan, and the zones of the audience."""
+        check_schedule(schedule, now=now)
         await self.check_content(connection, content_of(message))
         unfinished = await messages.unfinished_exclusion(connection, message.audience)
         if unfinished is not None:
@@ -285,6 +325,22 @@ class BatchMessages(Drafts):
                 field="audience",
                 code="empty_audience",
             )
+        plan = make_plan(schedule, accepted_at=now)
+        zones = await audiences.zones(connection, message.audience)
+        check_plan(schedule, plan, zones, accepted_at=now)
+        return plan, zones
+
+    def _with_fallback(self, schedule: Schedule) -> Schedule:
+        """Return the schedule with the fallback zone that holds now: a setting that changes later changes no send."""
+        if not schedule.is_by_contact_zone or schedule.fallback_time_zone is not None:
+            return schedule
+        return schedule.model_copy(update={"fallback_time_zone": self._default_time_zone})
+
+
+async def database_clock(pool: Pool) -> datetime:
+    """Return the database's time: one clock for all who ask."""
+    now: datetime = await pool.fetchval("select clock_timestamp()")
+    return now
 
 
 def _command(verb: Verb, asked_by: AskedBy) -> Command:

@@ -72,7 +72,7 @@ async def open_use_cases(data: Path | None = None) -> AsyncIterator[BatchMessage
     async with open_pool(database_url, most=8, application="sendgate client") as pool:
         try:
             with _database_errors_told():
-                yield BatchMessages(pool, workflows, transport)
+                yield BatchMessages(pool, workflows, transport, default_time_zone=settings.default_time_zone)
         finally:
             for opened in transports:
                 await opened.aclose()

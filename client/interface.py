@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.commands import HistoryEntry, Receipt
 from models.contact import Contact, ImportResult, ListSummary
 from models.message import Counts, Message, MessageContent, MessageStatus
+from models.plan import SendPlan
+from models.progress import SlotProgress, ThrottleProgress
 from models.recipient import Recipient, RecipientStatus, Verdict
 from models.schedule import Schedule
 
@@ -69,6 +71,26 @@ class SendTestOutcome(BaseModel):
     reply: str | None = Field(description="The next hop's text, or what went wrong.")
 
 
+class SendPreview(BaseModel):
+    """What a send would do now: nothing is stored."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schedule: Schedule
+    plan: SendPlan
+    audience: AudiencePreview
+
+
+class SlotAtOnce(BaseModel):
+    """A slot whose instant has passed and whose rest a resume lets go."""
+
+    model_config = ConfigDict(frozen=True)
+
+    due_at: datetime
+    label: str
+    recipients: int
+
+
 class ResumePreview(BaseModel):
     """What a resume would do now."""
 
@@ -79,6 +101,23 @@ class ResumePreview(BaseModel):
     leavers: int = Field(description="Unsent recipients who are no longer in the audience.")
     suppressed: int = Field(description="Unsent recipients who have been suppressed since.")
     returning: int = Field(description="Withdrawn or suppressed recipients whose cause is gone.")
+    moved: int = Field(0, description="Unsent recipients whose zone was edited and whose instant is another one now.")
+    at_once: int = Field(
+        0, description="Recipients who would be mailed at once; with a throttle, the interrupted batch."
+    )
+    slots_at_once: list[SlotAtOnce] = Field(
+        default_factory=list, description="The zones whose time passed; with a throttle they go batch by batch."
+    )
+    batch_rest: int = Field(0, description="Of these, the unsent rest of the interrupted throttle batch.")
+    turns_missed: int = Field(0, description="Turns of the throttle that passed in the pause and are dropped.")
+    next_begins_at: datetime | None = Field(None, description="When the next slot or throttle batch begins.")
+    batches_to_come: int = Field(0, description="Throttle batches to come, besides the interrupted one.")
+    ends_at: datetime | None = Field(None, description="The end date that would hold.")
+    expired: int = Field(0, description="Recipients who would expire at once, because the end date has passed.")
+    will_expire: int = Field(0, description="Recipients whose turn would come at or after the end date.")
+    finishes_at: datetime | None = Field(
+        None, description="When the last slot or throttle batch begins; null: everything goes at once."
+    )
 
 
 class Progress(BaseModel):
@@ -92,12 +131,18 @@ class Progress(BaseModel):
     pending_command: str | None
     in_flight: int
     rate_per_second: float | None = Field(
-        description="Emails a second on average since it last began or went on; null: none left."
+        description="Emails a second on average since the slot began or the send went on; null: nothing is leaving."
     )
-    eta: datetime | None = Field(description="When the last email leaves at this rate.")
+    eta: datetime | None = Field(
+        description="When the last email leaves: at this rate, and not before the last slot or throttle batch begins."
+    )
     began_at: datetime | None
     finished_at: datetime | None
-    next_slot_at: datetime | None
+    next_slot_at: datetime | None = Field(description="When the next slot or throttle batch begins.")
+    slots: list[SlotProgress] = Field(
+        default_factory=list, description="By the contacts' zones; none: everybody is due at one instant."
+    )
+    throttle: ThrottleProgress | None = None
 
 
 class UseCases(Protocol):
@@ -140,15 +185,24 @@ class UseCases(Protocol):
     async def send(
         self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
     ) -> CommandResult: ...
-    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> AudiencePreview:
-        """What `send` would refuse is refused; nothing is stored."""
+    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:
+        """Work out what `send` would do; what it would refuse is refused. Nothing is stored."""
 
     async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
-    async def resume(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
+    async def resume(
+        self,
+        message_id: str,
+        asked_by: AskedBy,
+        *,
+        ends_at: datetime | None = None,
+        wait: timedelta = DEFAULT_WAIT,
+    ) -> CommandResult:
+        """`ends_at` moves the end date of a throttled send: an instant, or wall-clock time in its one zone."""
+
     async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult: ...
     async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message: ...
-    async def resume_preview(self, message_id: str) -> ResumePreview: ...
+    async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview: ...
 
     # looking
     async def progress(self, message_id: str) -> Progress: ...

@@ -185,7 +185,7 @@ def _problem_of_domain(domain: str, octets_left: int) -> str | None:
 def check_time_zone(text: str) -> str:
     """Return the IANA name without the spaces around it. Raises InvalidInput that suggests the name that was meant."""
     name = text.strip()
-    if name in _time_zones():
+    if name in time_zones():
         return name
     meant = _time_zone_meant(name)
     hint = f"; did you mean {meant}?" if meant else " such as Europe/Oslo."
@@ -193,7 +193,8 @@ def check_time_zone(text: str) -> str:
 
 
 @lru_cache(maxsize=1)
-def _time_zones() -> frozenset[str]:
+def time_zones() -> frozenset[str]:
+    """Return the names of all IANA zones."""
     # Two files of the zone database that name no place: this machine's zone, and "not set yet".
     return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
 
@@ -214,7 +215,7 @@ def _time_zone_meant(name: str) -> str | None:
 
 @lru_cache(maxsize=1)
 def _time_zones_by_folded_name() -> dict[str, str]:
-    zones = sorted(_time_zones())
+    zones = sorted(time_zones())
     cities = {zone.rpartition("/")[2].casefold(): zone for zone in zones if "/" in zone and not zone.startswith("Etc/")}
     return cities | {zone.casefold(): zone for zone in zones}
 

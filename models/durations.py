@@ -31,3 +31,12 @@ def parse_duration(text: str) -> timedelta:
         except OverflowError:
             raise ValueError(f"{text!r} is too long for a duration") from None
     raise ValueError(f"{text!r} is not a duration; write 30s, 15m, 12h, 1d or PT15M")
+
+
+def iso_duration(duration: timedelta) -> str:
+    """Write a duration of 0 or more as ISO 8601, in hours, minutes and seconds: PT15M, PT24H, PT1.5S."""
+    minutes, seconds = divmod(duration, timedelta(minutes=1))
+    hours, minutes = divmod(minutes, 60)
+    fraction = f".{seconds.microseconds:06d}".rstrip("0").rstrip(".")
+    parts = [(f"{hours}H", hours), (f"{minutes}M", minutes), (f"{seconds.seconds}{fraction}S", seconds)]
+    return "PT" + ("".join(written for written, number in parts if number) or "0S")

@@ -8,6 +8,7 @@ from pydantic import AwareDatetime, BaseModel
 
 from models.commands import Verb
 from models.message import Counts, MessageStatus
+from models.throttle import ThrottleRule
 
 
 class Adoption(BaseModel):
@@ -15,7 +16,9 @@ class Adoption(BaseModel):
 
     status: MessageStatus | None
     name: str = ""
-    first_due_at: AwareDatetime | None = None
+    first_due_at: AwareDatetime | None = None  # of anybody whom the plan knows a zone for
+    next_slot_at: AwareDatetime | None = None  # of the audience, as it was when the send was accepted
+    throttle: ThrottleRule | None = None
     lanes: int = 1
     window: int = 64
     last_effective: Verb | None = None
@@ -24,6 +27,7 @@ class Adoption(BaseModel):
 class BeginOutcome(StrEnum):
     NEW = "new"
     ALREADY = "already"
+    NOT_YET = "not_yet"
     HELD = "held"
     SUPERSEDED = "superseded"
 
@@ -33,6 +37,28 @@ class Beginning(BaseModel):
 
     outcome: BeginOutcome
     status: MessageStatus | None = None
+    look_again_at: AwareDatetime | None = None  # NOT_YET: the next instant at which somebody could be due
+    next_slot_at: AwareDatetime | None = None  # NOT_YET: the first instant of the audience as it is now
+
+
+class Turns(BaseModel):
+    """A throttled send at `as_of`: what was opened last, and who is in no batch yet."""
+
+    first_turn_at: AwareDatetime
+    latest: int | None = None  # the turn of the last batch that was opened
+    unfinished: bool = False  # whether somebody of that batch is pending or claimed
+    waiting: int = 0  # recipients in no batch yet
+    first_waiting_at: AwareDatetime | None = None  # when the first of them is due
+    ends_at: AwareDatetime | None = None
+
+
+class SlotLine(BaseModel):
+    """One slot or throttle batch, as an operator reads it in the Temporal UI."""
+
+    label: str
+    due_at: AwareDatetime
+    total: int
+    finished: int
 
 
 class Survey(BaseModel):
@@ -45,6 +71,19 @@ class Survey(BaseModel):
     next_at: AwareDatetime | None = None  # when the next waiting one is due, or the next lease lapses
     counts: Counts = Counts()
     last_effective: Verb | None = None
+    turns: Turns | None = None  # of a throttled send that has begun
+    slots: list[SlotLine] = []  # some around `as_of`; none where everybody is due at one instant
+
+
+class OpenOutcome(StrEnum):
+    """What became of opening a throttle batch."""
+
+    OPENED = "opened"
+    ENDED = "ended"  # the end date has passed, and the rest has expired
+    NOBODY_DUE = "nobody_due"
+    UNFINISHED = "unfinished"  # the batch before
+    STOPPED = "stopped"
+    HELD = "held"
 
 
 class LaneEnd(StrEnum):
@@ -68,7 +107,7 @@ class LaneReport(BaseModel):
 
 
 class ResumeOutcome(BaseModel):
-    """What a resume did to the audience."""
+    """What a resume did to the audience, and to the rest of a throttled send whose end date has passed."""
 
     status: MessageStatus | None
     superseded: bool = False
@@ -76,6 +115,8 @@ class ResumeOutcome(BaseModel):
     leavers: int = 0
     suppressed: int = 0
     returning: int = 0
+    moved: int = 0  # unsent recipients whose zone was edited, and whose instant is another one now
+    expired: int = 0
 
 
 class PendingStart(BaseModel):

@@ -101,6 +101,16 @@ async def preview(connection: Connection, audience: Audience, sample: int = 5) -
     )
 
 
+async def zones(connection: Connection, audience: Audience) -> dict[str | None, int]:
+    """Return how many contacts whom a send would mail have which time zone, as it is stored; None: none."""
+    statement, values = audience_sql(audience)
+    rows = await connection.fetch(
+        f"select time_zone, count(*) as contacts from ({statement}) as a where not suppressed group by time_zone",
+        *values,
+    )
+    return {row["time_zone"]: row["contacts"] for row in rows}
+
+
 async def count_lacking(connection: Connection, audience: Audience, names: Sequence[str]) -> dict[str, int]:
     """Return for each name how many of the audience have no such attribute (`email`: none lack it)."""
     statement, values = audience_sql(audience)

@@ -36,6 +36,13 @@ async def ask(
     )
 
 
+async def is_taken(connection: Connection | Pool, message_id: str, command: Command) -> bool:
+    """Whether the command's id is that of another message's command, or of another verb's."""
+    return bool(
+        await _sql.is_taken(connection, command_id=command.command_id, message_id=message_id, verb=command.verb.value)
+    )
+
+
 async def record(
     connection: Connection | Pool,
     message_id: str,
@@ -69,6 +76,11 @@ async def record(
 async def answer_again(connection: Connection | Pool, command_id: str, original_id: str) -> None:
     """Answer a command that was fulfilled already with the receipt of the one that did it."""
     await _sql.answer_again(connection, command_id=command_id, original_id=original_id)
+
+
+async def asks_for_another_end(connection: Connection | Pool, command_id: str) -> bool:
+    """Whether a resume asks for another end date than the message has."""
+    return bool(await _sql.asks_for_another_end(connection, command_id=command_id))
 
 
 async def receipt(connection: Connection | Pool, command_id: str) -> Receipt | None:

@@ -113,6 +113,7 @@ async def migrate(pool: Pool) -> int:
                 done += 1
             elif applied[file.name] != checksum:
                 raise MigrationMismatch(
-                    f"The migration {file.name} was applied in another form; migrations never change."
+                    f"The database was made by another version of Sendgate (its {file.name} differs): use that version,"
+                    " or an empty database."
                 )
     return done

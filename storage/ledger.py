@@ -7,6 +7,7 @@ other rows, and settle and give-back match the token and the status.
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -121,13 +122,19 @@ async def lapse_leases(connection: Connection | Pool, message_id: str | None) ->
     return lapsed
 
 
-async def pace(connection: Connection | Pool, message_id: str, left: int) -> float | None:
-    """Return emails a second on average since the send last began or went on, when `left` have left by now."""
+@dataclass(frozen=True, slots=True)
+class Going:
+    """When a send last began or went on, how many emails had left by then, and the database's time now."""
+
+    since: datetime
+    left_before: int
+    now: datetime
+
+
+async def going_since(connection: Connection | Pool, message_id: str) -> Going | None:
+    """Return since when a send goes, None of one that has not begun."""
     row = await _sql.going_since(connection, message_id=message_id)
-    if row is None or row["since"] is None or left <= row["left_before"]:
-        return None
-    seconds: float = max((row["now"] - row["since"]).total_seconds(), 0.1)
-    return int(left - row["left_before"]) / seconds
+    return Going(row["since"], row["left_before"], row["now"]) if row and row["since"] else None
 
 
 async def recipients(

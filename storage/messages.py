@@ -12,7 +12,7 @@ from models.audience import Audience
 from models.commands import Command, ReceiptOutcome
 from models.errors import NotFound
 from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
-from models.schedule import Schedule
+from models.schedule import Schedule, end_of
 from storage import commands
 from storage.database import Connection, Pool
 from storage.named_sql import load
@@ -81,10 +81,25 @@ async def containing(connection: Connection | Pool, needle: str, statuses: Seque
     return [row["id"] async for row in rows]
 
 
-async def schedule(connection: Connection, message_id: str, schedule: Schedule) -> tuple[int, datetime] | None:
-    """Move a draft to scheduled; return its new generation and the instant of acceptance, None if it is no draft."""
-    row = await _sql.schedule(connection, id=message_id, schedule=schedule.model_dump(mode="json"), at=schedule.at)
-    return (row["generation"], row["accepted_at"]) if row else None
+async def schedule(
+    connection: Connection,
+    message_id: str,
+    schedule: Schedule,
+    *,
+    accepted_at: datetime,
+    next_slot_at: datetime | None,
+    ends_at: datetime | None,
+) -> int | None:
+    """Move a draft to scheduled; return its new generation, None if it is no draft."""
+    generation: int | None = await _sql.schedule(
+        connection,
+        id=message_id,
+        schedule=schedule.model_dump(mode="json"),
+        accepted_at=accepted_at,
+        next_slot_at=next_slot_at,
+        ends_at=ends_at,
+    )
+    return generation
 
 
 async def unschedule(connection: Connection, message_id: str, generation: int) -> datetime | None:
@@ -145,9 +160,7 @@ def _message(row: Mapping[str, Any]) -> Message:
         audience=Audience.model_validate(row["audience"]),
         id=row["id"],
         status=status,
-        schedule=Schedule.model_validate(row["schedule"])
-        if row["schedule"] and status != MessageStatus.DRAFT
-        else None,
+        schedule=_schedule(row) if status != MessageStatus.DRAFT else None,
         generation=row["generation"],
         workflow_id=workflow_id(row["id"], row["generation"]) if status != MessageStatus.DRAFT else None,
         counts=counts,
@@ -159,3 +172,14 @@ def _message(row: Mapping[str, Any]) -> Message:
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
+
+
+def _schedule(row: Mapping[str, Any]) -> Schedule | None:
+    """Return what send was given, with the end date that holds now: a resume may have moved it."""
+    if row["schedule"] is None:
+        return None
+    schedule = Schedule.model_validate(row["schedule"])
+    if schedule.throttle is None or row["ends_at"] == end_of(schedule):
+        return schedule
+    throttle = schedule.throttle.model_copy(update={"ends_at": row["ends_at"]})
+    return schedule.model_copy(update={"throttle": throttle})

@@ -5,16 +5,29 @@ Every method may be repeated: each is one transaction whose conditional statemen
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from models.audience import Audience
 from models.commands import Command, ReceiptOutcome
-from models.ledger import Adoption, Beginning, BeginOutcome, PendingStart, ResumeOutcome, Survey
+from models.ledger import (
+    Adoption,
+    Beginning,
+    BeginOutcome,
+    OpenOutcome,
+    PendingStart,
+    ResumeOutcome,
+    Survey,
+)
 from models.message import Counts, MessageStatus
-from models.schedule import Plan, Schedule, make_plan
+from models.progress import UNBATCHED, SlotTable, slot_lines
+from models.schedule import Schedule
+from models.slots import Plan, make_plan
+from models.throttle import ThrottleRule
 from models.transitions import rule
-from storage import commands, ledger
-from storage.audience import audience_sql
+from storage import audience_now, commands, ledger, slots
 from storage.database import Connection, Pool
 from storage.named_sql import load
 
@@ -38,7 +51,8 @@ class Sending:
             accepted = await _sql.accepted(connection, message_id=message_id, generation=generation)
             if accepted is None or accepted["schedule"] is None:
                 return Adoption(status=None)
-            plan = make_plan(Schedule.model_validate(accepted["schedule"]), accepted_at=accepted["accepted_at"])
+            schedule = Schedule.model_validate(accepted["schedule"])
+            plan = make_plan(schedule, accepted_at=accepted["accepted_at"])
             row = await _sql.adopt(
                 connection, message_id=message_id, generation=generation, plan=plan.model_dump(mode="json")
             )
@@ -49,13 +63,16 @@ class Sending:
                 status=MessageStatus(row["status"]),
                 name=row["name"],
                 first_due_at=Plan.model_validate(row["plan"]).first_due_at,
+                next_slot_at=row["next_slot_at"],
+                throttle=schedule.throttle,
                 last_effective=last[1] if last else None,
             )
 
     async def begin(self, message_id: str, generation: int, *, as_of: datetime, late: Command) -> Beginning:
-        """Begin the send: status, recipients and gate in one transaction.
+        """Begin the send: status, recipients, throttle batch 0 and gate in one transaction.
 
-        A message that is later than `max_late` begins paused, by the command `late`.
+        Not before somebody of the audience is due. A message that is later than `max_late` begins paused, by the
+        command `late`.
         """
         async with self._pool.acquire() as connection, connection.transaction():
             await _sql.lock_hold(connection)
@@ -66,22 +83,36 @@ class Sending:
             state = await _sql.state(connection, message_id=message_id, generation=generation)
             if state is None:
                 return Beginning(outcome=BeginOutcome.SUPERSEDED)
-            plan = Plan.model_validate(state["plan"]) if state["plan"] else None
-            is_late = plan is not None and as_of - plan.first_due_at > self._max_late
+            status = MessageStatus(state["status"])
+            if status is not MessageStatus.SCHEDULED:
+                return _begun_already(status)
+            plan, schedule = Plan.model_validate(state["plan"]), Schedule.model_validate(state["schedule"])
+            audience = Audience.model_validate(state["audience"])
+            if (later := plan.next_instant(as_of)) is not None:
+                first = await audience_now.look_ahead(connection, audience, plan)
+                if first is None or first > as_of:
+                    await _sql.not_yet(connection, message_id=message_id, generation=generation, next_slot_at=first)
+                    return Beginning(
+                        outcome=BeginOutcome.NOT_YET, status=status, look_again_at=later, next_slot_at=first
+                    )
+            await audience_now.read(connection, audience, plan)
+            first = await audience_now.first_due_at(connection) or max(plan.first_due_at, as_of)
+            is_late = as_of - first > self._max_late
             begun = await _sql.begin(
                 connection,
                 message_id=message_id,
                 generation=generation,
                 status=(MessageStatus.PAUSED if is_late else MessageStatus.SENDING).value,
+                first_turn_at=first if schedule.throttle else None,
             )
-            if begun is None:
-                status = await self._status(connection, message_id, generation)
-                live = status in (MessageStatus.SENDING, MessageStatus.PAUSED)
-                return Beginning(outcome=BeginOutcome.ALREADY if live else BeginOutcome.SUPERSEDED, status=status)
-            due_at = Plan.model_validate(begun["plan"]).first_due_at
-            await self._read_audience(connection, Audience.model_validate(begun["audience"]))
-            await _sql.add_joiners(connection, message_id=message_id, due_at=due_at)
-            await _sql.drop_audience_now(connection)
+            if begun is None:  # unscheduled meanwhile
+                return _begun_already(await self._status(connection, message_id, generation))
+            await audience_now.insert(connection, message_id, plan, batch=_first_batch(schedule))
+            await audience_now.drop(connection)
+            throttle = schedule.throttle
+            if throttle is not None and (state["ends_at"] is None or as_of < state["ends_at"]):
+                turn = throttle.grid(first).latest(as_of)
+                await slots.fill_batch(connection, message_id, turn=turn, throttle=throttle, as_of=as_of)
             if is_late:
                 await commands.record(
                     connection,
@@ -95,14 +126,23 @@ class Sending:
                 )
         return Beginning(outcome=BeginOutcome.NEW, status=MessageStatus.PAUSED if is_late else MessageStatus.SENDING)
 
+    async def open_batch(
+        self, message_id: str, generation: int, *, turn: int, throttle: ThrottleRule, as_of: datetime
+    ) -> OpenOutcome:
+        """Open the throttle batch of a turn, or expire the rest when the end date has passed."""
+        return await slots.open_batch(self._pool, message_id, generation, turn=turn, throttle=throttle, as_of=as_of)
+
     async def survey(self, message_id: str, generation: int, *, as_of: datetime, most: int) -> Survey:
         """Look at the ledger, after leases that are over have lapsed. `due` is counted up to `most`."""
         async with self._pool.acquire() as connection:
             await ledger.lapse_leases(connection, message_id)
             row = await _sql.survey(connection, message_id=message_id, generation=generation, as_of=as_of, most=most)
+            if row is None:
+                return Survey(status=None)
             last = await commands.last_effective(connection, message_id)
-        if row is None:
-            return Survey(status=None)
+            turns = await slots.turns(connection, message_id)
+            table = await slots.slot_table(connection, message_id)
+            throttle = Schedule.model_validate(row["schedule"]).throttle if row["schedule"] else None
         return Survey(
             status=MessageStatus(row["status"]),
             gate_open=row["gate_open"],
@@ -111,6 +151,8 @@ class Sending:
             next_at=row["next_at"],
             counts=Counts(**row["counts"]),
             last_effective=last[1] if last else None,
+            turns=turns,
+            slots=slot_lines(table, throttle, as_of=as_of),
         )
 
     async def close_gate(self, message_id: str, generation: int, command: Command, number: int) -> MessageStatus | None:
@@ -182,8 +224,11 @@ class Sending:
         state = await _sql.state(connection, message_id=message_id, generation=generation)
         if state is None or state["status"] != MessageStatus.PAUSED:
             raise _Superseded
-        await self._read_audience(connection, Audience.model_validate(state["audience"]))
-        changes = await self._apply_audience(connection, message_id, due_at=as_of)
+        changes = await self._read_again(connection, message_id, state, as_of=as_of)
+        ends_at = await _sql.move_end(connection, message_id=message_id, command_id=command.command_id)
+        expired = 0
+        if ends_at is not None and ends_at["ends_at"] is not None and ends_at["ends_at"] <= as_of:
+            expired = await slots.expire_unbatched(connection, message_id)
         opened = await _sql.open_gate(
             connection, message_id=message_id, generation=generation, number=number, command_id=command.command_id
         )
@@ -199,10 +244,12 @@ class Sending:
             after=MessageStatus.SENDING,
             effective_at=opened["updated_at"],
         )
-        return changes.model_copy(update={"status": MessageStatus.SENDING})
+        return ResumeOutcome(status=MessageStatus.SENDING, expired=expired, **asdict(changes))
 
-    async def preview_resume(self, message_id: str, generation: int) -> tuple[ResumeOutcome, Counts] | None:
-        """Do what a resume would do to the recipients, count it, and roll it back. None if the message is gone."""
+    async def preview_resume(
+        self, message_id: str, generation: int, *, as_of: datetime, ends_at: datetime | None = None
+    ) -> tuple[ResumeOutcome, SlotTable] | None:
+        """Do what a resume would do to the recipients, look at it, and roll it back. None if the message is gone."""
         async with self._pool.acquire() as connection:
             transaction = connection.transaction()
             await transaction.start()
@@ -210,13 +257,23 @@ class Sending:
                 state = await _sql.state(connection, message_id=message_id, generation=generation)
                 if state is None:
                     return None
-                await self._read_audience(connection, Audience.model_validate(state["audience"]))
-                now = await connection.fetchval("select clock_timestamp()")
-                changes = await self._apply_audience(connection, message_id, due_at=now)
-                counts = Counts(**await connection.fetchval("select counts_of($1)", message_id))
-                return changes, counts
+                changes = await self._read_again(connection, message_id, state, as_of=as_of)
+                end = ends_at or state["ends_at"]
+                expired = 0
+                if end is not None and end <= as_of:
+                    expired = await slots.expire_unbatched(connection, message_id)
+                table = replace(await slots.slot_table(connection, message_id), ends_at=end)
+                return ResumeOutcome(status=MessageStatus.PAUSED, expired=expired, **asdict(changes)), table
             finally:
                 await transaction.rollback()
+
+    async def _read_again(
+        self, connection: Connection, message_id: str, state: Mapping[str, Any], *, as_of: datetime
+    ) -> audience_now.Changes:
+        """Read the audience as it is now, and change the unsent recipients to it."""
+        plan, schedule = Plan.model_validate(state["plan"]), Schedule.model_validate(state["schedule"])
+        await audience_now.read(connection, Audience.model_validate(state["audience"]), plan, not_before=as_of)
+        return await audience_now.apply(connection, message_id, plan, batch=_first_batch(schedule), as_of=as_of)
 
     async def finish(self, message_id: str, generation: int) -> MessageStatus | None:
         """End the send if nobody is left and the gate is open; return the status."""
@@ -233,8 +290,12 @@ class Sending:
             if status is None:
                 return None
             last = await commands.last_effective(connection, message_id)
-            if outcome is ReceiptOutcome.DONE and last is not None and last[1] is command.verb:
-                await commands.answer_again(connection, command.command_id, last[0])
+            done_by = last[0] if outcome is ReceiptOutcome.DONE and last and last[1] is command.verb else None
+            if done_by is not None and await commands.asks_for_another_end(connection, command.command_id):
+                done_by, outcome = None, ReceiptOutcome.REFUSED
+                explanation = "It has been resumed already; pause it to move its end date, and resume it then."
+            if done_by is not None:
+                await commands.answer_again(connection, command.command_id, done_by)
             else:
                 await commands.record(
                     connection,
@@ -277,33 +338,15 @@ class Sending:
         row = await _sql.state(connection, message_id=message_id, generation=generation)
         return MessageStatus(row["status"]) if row else None
 
-    async def _read_audience(self, connection: Connection, audience: Audience) -> None:
-        """Materialise the audience, as it is now, as the temporary table `audience_now` of this transaction."""
-        await _sql.drop_audience_now(connection)
-        query, arguments = audience_sql(audience)
-        await connection.execute(
-            "create temporary table audience_now (contact_id bigint, address text, address_key text, time_zone text,"
-            " suppressed boolean) on commit drop"
-        )
-        columns = "contact_id, address, address_key, time_zone, suppressed"
-        await connection.execute(
-            f"insert into audience_now select {columns} from ({query}) as a",  # noqa: S608  # only our own text
-            *arguments,
-        )
-        await connection.execute("create index on audience_now (contact_id)")
-        await connection.execute("create index on audience_now (address_key)")
-        await connection.execute("analyze audience_now")
 
-    async def _apply_audience(self, connection: Connection, message_id: str, *, due_at: datetime) -> ResumeOutcome:
-        """Change the unsent recipients to what `audience_now` says. Rows that were handed over never move."""
-        await _sql.pass_on(connection, message_id=message_id)
-        leavers = await _sql.withdraw_leavers(connection, message_id=message_id)
-        suppressed = await _sql.suppress_unsent(connection, message_id=message_id)
-        returning = await _sql.bring_back(connection, message_id=message_id)
-        joiners = await _sql.add_joiners(connection, message_id=message_id, due_at=due_at)
-        return ResumeOutcome(
-            status=MessageStatus.PAUSED, joiners=joiners, leavers=leavers, suppressed=suppressed, returning=returning
-        )
+def _begun_already(status: MessageStatus | None) -> Beginning:
+    live = status in (MessageStatus.SENDING, MessageStatus.PAUSED)
+    return Beginning(outcome=BeginOutcome.ALREADY if live else BeginOutcome.SUPERSEDED, status=status)
+
+
+def _first_batch(schedule: Schedule) -> int:
+    """Return the batch of new recipients: none yet under a throttle, else the one that everybody is in."""
+    return UNBATCHED if schedule.throttle else 0
 
 
 async def not_adopted(pool: Pool, older_than: timedelta) -> list[PendingStart]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import sys
+import zoneinfo
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import asyncpg
+import hypothesis
 import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -21,6 +24,14 @@ from tests.harness import Harness
 from tests.smtp_log_server import SmtpLogServer, smtp_server
 
 __all__ = ["smtp_server"]
+
+# The zones of the package tzdata, here and in child processes: instants typed in tests hold on every machine.
+os.environ["PYTHONTZPATH"] = ""
+zoneinfo.reset_tzpath(to=())
+
+# No test is judged by a time: machines are noisy.
+hypothesis.settings.register_profile("sendgate", deadline=None)
+hypothesis.settings.load_profile("sendgate")
 
 _numbers = itertools.count(1)
 

@@ -27,7 +27,7 @@ with workflow.unsafe.imports_passed_through():
     from models.transitions import rule
     from workflows.calls import Calls
     from workflows.command_queue import CommandQueue
-    from workflows.describe import instant, progress_details
+    from workflows.describe import instant, progress_details, what_is_next
     from workflows.signals import read_command
     from workflows.state import BatchSendResult, BatchSendState, NumberedCommand
 
@@ -54,6 +54,10 @@ class BatchSendWorkflow:
         self._survey = Survey(status=None)
         self._surveyed_at = workflow.now()
         self._lanes: list[workflow.ActivityHandle[LaneReport]] = []
+        self._look_again_at: datetime | None = (
+            None  # of a send that has not begun: nobody was due when it was looked at
+        )
+        self._next_turn = state.next_turn  # the one that the next throttle batch waits for
         self._wakes = 0
         self._no_server_wait = state.knobs.no_server_first_wait
         self._no_server_reply: str | None = None
@@ -96,16 +100,19 @@ class BatchSendWorkflow:
         self._note_status(self._plan.status)
 
     async def _begin_when_due(self) -> None:
-        due_at = self._plan.first_due_at
-        assert due_at is not None  # adopted
-        if workflow.now() < due_at:
-            await self._sleep_until(due_at, f"{self._plan.name}: to be sent")
+        look_at = self._look_again_at or self._plan.first_due_at
+        assert look_at is not None  # adopted
+        if workflow.now() < look_at:
+            await self._sleep_until(look_at, f"{self._plan.name}: to be sent")
             return
         wakes = self._wakes
         late = self._own_command(Verb.PAUSE, "It begins too long after its time; resume to send it all the same.")
         begun = await self._unless_stopped(self._calls.begin(late))
         if begun.outcome is BeginOutcome.HELD:
             await self._wait_for_wake("held; nothing begins until the hold is released", wakes)
+        elif begun.outcome is BeginOutcome.NOT_YET:
+            self._look_again_at = begun.look_again_at
+            self._plan = self._plan.model_copy(update={"next_slot_at": begun.next_slot_at})
         else:
             self._note_status(begun.status if begun.outcome is not BeginOutcome.SUPERSEDED else None)
 
@@ -115,18 +122,49 @@ class BatchSendWorkflow:
         survey = await self._look()
         if self._status is not MessageStatus.SENDING or self._queue.first_stop is not None:
             return
+        turn_at = self._next_turn_at(survey)
         if survey.held:
+            self._next_turn = None  # what passes under the hold is missed
             await self._wait_for_wake("held; nothing leaves until the hold is released", wakes)
         elif not survey.gate_open:  # closed by a stop that came as the send began, and was refused: keep it stopped
             self._queue.append(self._own_command(Verb.PAUSE, "A stop came as the send began; resume to go on."))
+        elif turn_at is not None and turn_at <= workflow.now():
+            await self._open_batch(survey)
         elif survey.due:
-            await self._deliver(survey.due)
-        elif survey.next_at is not None:
-            await self._sleep_until(survey.next_at, f"{survey.counts.unfinished:,} recipients to come")
+            await self._deliver(survey.due, until=turn_at)
+        elif moments := [moment for moment in (turn_at, survey.next_at) if moment is not None]:
+            await self._sleep_until(min(moments), what_is_next(survey, turn_at))
         elif survey.counts.unfinished == 0:
             self._note_status(await self._calls.finish())
         else:  # settled or given back since the look
             await self._wait(timedelta(seconds=1), "look again")
+
+    def _next_turn_at(self, survey: Survey) -> datetime | None:
+        """Return when the next throttle batch opens, or the rest expires; None while nobody waits for that.
+
+        The turn is the first still to come once the batch before is finished and the message may send. It is fixed
+        then: looked at late, because no worker was up, it is not missed.
+        """
+        turns, throttle = survey.turns, self._plan.throttle
+        if turns is None or throttle is None or turns.first_waiting_at is None or turns.unfinished:
+            return None
+        grid = throttle.grid(turns.first_turn_at)
+        if self._next_turn is None:
+            self._next_turn = grid.next(max(workflow.now(), turns.first_waiting_at), after=turns.latest)
+        turn_at = grid.at(self._next_turn)
+        return turn_at if turns.ends_at is None else min(turn_at, turns.ends_at)
+
+    async def _open_batch(self, survey: Survey) -> None:
+        """Open the batch of the turn that has come last: those before it were missed, and are never made up for."""
+        turns, throttle = survey.turns, self._plan.throttle
+        assert turns is not None  # a turn has come
+        assert throttle is not None
+        assert self._next_turn is not None
+        grid = throttle.grid(turns.first_turn_at)
+        turn = max(self._next_turn, grid.latest(workflow.now()))
+        what = f"the throttle batch of {instant(grid.at(turn))}"
+        await self._unless_stopped(self._calls.open_batch(turn, throttle, what))
+        self._next_turn = None
 
     async def _look(self) -> Survey:
         self._survey = await self._calls.survey(self._plan.lanes * self._plan.window)
@@ -135,8 +173,11 @@ class BatchSendWorkflow:
         self._note_status(self._survey.status)
         return self._survey
 
-    async def _deliver(self, due: int) -> None:
-        """Run as many lanes as what is due needs; come back when all have returned."""
+    async def _deliver(self, due: int, *, until: datetime | None = None) -> None:
+        """Run as many lanes as what is due needs; come back when all have returned, soon after `until`."""
+        slice_length = self._knobs.slice_length
+        if until is not None:
+            slice_length = min(slice_length, max(until - workflow.now(), timedelta(seconds=1)))
         lanes = min(self._plan.lanes, -(-due // self._plan.window))
         self._lanes = [
             self._calls.start_lane(
@@ -144,6 +185,7 @@ class BatchSendWorkflow:
                 of=lanes,
                 as_of=workflow.now(),
                 window=self._plan.window,
+                slice_length=slice_length,
                 to_go=self._survey.counts.unfinished,
             )
             for number in range(lanes)
@@ -202,7 +244,10 @@ class BatchSendWorkflow:
         return {
             "status": self._status,
             "counts": self._survey.counts.model_dump(),
-            "next_slot_at": self._plan.first_due_at if self._status is MessageStatus.SCHEDULED else None,
+            "next_slot_at": self._plan.next_slot_at
+            if self._status is MessageStatus.SCHEDULED
+            else self._survey.next_at,
+            "slots": [line.model_dump(mode="json") for line in self._survey.slots],
             "pending_commands": [entry.command.verb for entry in self._queue],
             "no_server": self._no_server_reply,
             "runs": self._runs,
@@ -263,6 +308,7 @@ class BatchSendWorkflow:
         resumed = await self._unless_stopped(self._calls.resume(entry))
         if not resumed.superseded:
             self._last_effective = Verb.RESUME
+            self._next_turn = None  # what passed in the pause is missed
         self._note_status(resumed.status)
 
     async def _answer(self, command: Command, outcome: ReceiptOutcome, explanation: str | None) -> None:
@@ -305,10 +351,9 @@ class BatchSendWorkflow:
 
     def _is_long(self) -> bool:
         """Whether a fresh run should go on: the history is long, no lane runs and no command is half done."""
+        info = workflow.info()
         limit = self._knobs.continue_after_events
-        if limit is not None:
-            return workflow.info().get_current_history_length() >= limit
-        return workflow.info().is_continue_as_new_suggested()
+        return info.is_continue_as_new_suggested() or (limit is not None and info.get_current_history_length() >= limit)
 
     def _continue_as_new(self) -> None:
         assert self._status is not None
@@ -319,6 +364,7 @@ class BatchSendWorkflow:
                 **self._queue.carried_over(),
                 status=self._status,
                 last_effective=self._last_effective,
+                next_turn=self._next_turn,
                 runs=self._runs + 1,
                 knobs=self._knobs,
             )

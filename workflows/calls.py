@@ -22,12 +22,14 @@ with workflow.unsafe.imports_passed_through():
         CommandRequest,
         LaneRequest,
         MessageRef,
+        OpenBatchRequest,
         ResumeRequest,
         SurveyRequest,
     )
     from models.commands import Command, ReceiptOutcome
-    from models.ledger import Adoption, Beginning, LaneReport, ResumeOutcome, Survey
+    from models.ledger import Adoption, Beginning, LaneReport, OpenOutcome, ResumeOutcome, Survey
     from models.message import MessageStatus
+    from models.throttle import ThrottleRule
     from workflows.state import Knobs, NumberedCommand
 
 DELIVERY_QUEUE = "batch-send-delivery"
@@ -73,6 +75,15 @@ class Calls:
             **_QUICK,
         )
 
+    async def open_batch(self, turn: int, throttle: ThrottleRule, what: str) -> OpenOutcome:
+        """`what` is the turn as an operator reads it."""
+        return await workflow.execute_activity_method(
+            ProgressActivities.open_batch,
+            OpenBatchRequest(**self._ref.model_dump(), turn=turn, throttle=throttle, as_of=workflow.now()),
+            summary=f"open {what}",
+            **_LONG,
+        )
+
     async def finish(self) -> MessageStatus | None:
         return await workflow.execute_activity_method(
             ProgressActivities.finish, self._ref, summary="end, if nobody is left", **_QUICK
@@ -111,7 +122,7 @@ class Calls:
         )
 
     def start_lane(
-        self, number: int, *, of: int, as_of: datetime, window: int, to_go: int
+        self, number: int, *, of: int, as_of: datetime, window: int, slice_length: timedelta, to_go: int
     ) -> workflow.ActivityHandle[LaneReport]:
         """Start lane `number` (from 0) of `of`. Temporal's own retry is for workers that die with it."""
         return workflow.start_activity_method(
@@ -121,11 +132,11 @@ class Calls:
                 lane=f"{self._ref.generation}.{number}",
                 as_of=as_of,
                 window=window,
-                slice_length=self._knobs.slice_length,
+                slice_length=slice_length,
             ),
             task_queue=DELIVERY_QUEUE,
             summary=f"lane {number + 1} of {of}, {to_go:,} recipients to go",
-            start_to_close_timeout=self._knobs.slice_length + timedelta(minutes=10),
+            start_to_close_timeout=slice_length + timedelta(minutes=10),
             heartbeat_timeout=self._knobs.lane_heartbeat_timeout,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
             retry_policy=RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=10)),

@@ -25,7 +25,8 @@ class Knobs(BaseModel):
     no_server_first_wait: timedelta = timedelta(seconds=1)
     no_server_longest_wait: timedelta = timedelta(seconds=60)
     lane_heartbeat_timeout: timedelta = timedelta(seconds=10)
-    continue_after_events: int | None = None  # default: when the server suggests it
+    #: Below the 4,096 at which the server begins to ask for it, by more than one step adds. None: when it asks.
+    continue_after_events: int | None = 3_500
 
 
 class BatchSendState(BaseModel):
@@ -38,6 +39,7 @@ class BatchSendState(BaseModel):
     remembered: list[str] = []
     status: MessageStatus = MessageStatus.SCHEDULED
     last_effective: Verb | None = None
+    next_turn: int | None = None  # the turn that the next throttle batch waits for
     runs: int = 1
     knobs: Knobs = Knobs()
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 from pydantic import ValidationError
 
 from models.audience import Audience
-from models.errors import InvalidInput
-from models.schedule import parse_instant
+from models.durations import parse_duration
+from models.schedule import parse_time
 
 #: Largest body in bytes; the same limit as `models.content` holds, met before the file is in memory.
 _BODY_LIMIT = 1024 * 1024
@@ -85,20 +85,32 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-class Instant(click.ParamType[datetime]):
-    """An instant with an offset (`models.schedule.parse_instant` says how it is written)."""
+class When(click.ParamType[datetime]):
+    """An instant, or a wall-clock time when it has no offset (`models.schedule.parse_time` says how it is written)."""
 
     name = "when"
+
+    def __init__(self, field: str) -> None:
+        self._field = field
 
     def convert(self, value: str | datetime, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         if isinstance(value, datetime):
             return value
+        return parse_time(value, field=self._field)
+
+
+class Interval(click.ParamType[timedelta]):
+    """A length of time with its unit, as `models.durations.parse_duration` reads it."""
+
+    name = "time"
+
+    def convert(self, value: str | timedelta, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
         try:
-            instant = parse_instant(value)
-            instant.astimezone(UTC)
-        except OverflowError:
-            raise InvalidInput(f"at: {value!r} is out of range.", field="at") from None
-        return instant
+            return parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Seconds(click.ParamType[timedelta]):

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import click
 from rich.live import Live
 
-from client.cli import show
+from client.cli import show, show_progress
 from client.cli.inputs import Seconds
 from client.cli.output import Output
 from client.cli.verb import one_of, verb
@@ -40,20 +40,22 @@ async def watch(use: UseCases, out: Output, *, message_id: str, every: timedelta
     """Follow a message live.
 
     It ends when the message is sent or canceled, or at Ctrl-C; watching changes nothing. It shows a bar, all
-    counts, the pace, when it will be done, and a stop that is asked for and not confirmed. Through a pipe it
-    prints one line for each change; with --json one JSON document a line.
+    counts, the pace, when it will be done, and a stop that is asked for and not confirmed; below that a bar for
+    each time zone's slot and each throttle batch around the present, and what is to come. Through a pipe it prints
+    one line for each change, which names what comes next while nothing is leaving; with --json one JSON document a
+    line.
     """
     if out.as_json or not out.is_terminal:
         async for progress in _changes(use, message_id, every):
             if out.as_json:
                 out.line(progress)
             else:
-                out.write(show.progress_line(progress) + "\n")
+                out.write(show_progress.progress_line(progress) + "\n")
                 out.flush()
         return
     with Live(console=out.console, auto_refresh=False) as live:
         async for progress in _changes(use, message_id, every):
-            live.update(show.progress_sheet(progress), refresh=True)
+            live.update(show_progress.progress_view(progress, now=datetime.now(UTC)), refresh=True)
 
 
 async def _changes(use: UseCases, message_id: str, every: timedelta) -> AsyncIterator[Progress]:
@@ -72,9 +74,12 @@ async def _changes(use: UseCases, message_id: str, every: timedelta) -> AsyncIte
 @verb("progress", examples=("sendgate progress ID", "sendgate progress ID --json | jq .counts"))
 @_ID
 async def progress(use: UseCases, out: Output, *, message_id: str) -> None:
-    """Show counts and pace once. The counts add up to the total at every moment."""
+    """Show counts and pace once, and how far each slot and throttle batch is.
+
+    The counts add up to the total at every moment.
+    """
     found = await use.progress(message_id)
-    out.answer(found, show.progress_sheet(found))
+    out.answer(found, show_progress.progress_view(found, now=datetime.now(UTC)))
 
 
 @verb(

@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 
 import click
 
-from client.cli import show
 from client.cli.exits import ExitCode
-from client.cli.inputs import Instant, Seconds
+from client.cli.inputs import Seconds, When
 from client.cli.output import Output, complain, one_line
-from client.cli.receipts import moment, not_confirmed_sentence, receipt_sentence
+from client.cli.receipts import not_confirmed_sentence, receipt_sentence
+from client.cli.schedule_words import in_words
+from client.cli.scheduling import check_options, takes_schedule
+from client.cli.show_plan import plan_report
+from client.cli.show_resume import resume_report
 from client.cli.verb import asked_by, verb
 from client.interface import CommandResult, SendTestOutcome, UseCases
 from models.commands import ReceiptOutcome, Verb
@@ -35,31 +38,40 @@ _WAIT = click.option(
     examples=(
         "sendgate send ID",
         "sendgate send ID --at 2026-12-01T09:00+01:00",
-        "sendgate send ID --dry-run",
+        "sendgate send ID --at 2026-12-01T09:00 --time-zone contact --dry-run",
+        "sendgate send ID --at '2026-12-01 09:00' --time-zone Europe/Oslo \\\n"
+        "      --batch-size 5000 --every 15m --ends-at '2026-12-01 18:00'",
     ),
+    check=check_options,
 )
 @_ID
-@click.option("--at", type=Instant(), metavar="WHEN", help="The instant, with an offset or Z.  [default: now]")
+@takes_schedule
 @click.option("--allow-empty", is_flag=True, help="Also when nobody is in the audience at present.")
 @click.option("--dry-run", is_flag=True, help="Check it and print the plan; nothing is stored.")
 async def send(
-    use: UseCases, out: Output, *, message_id: str, at: datetime | None, allow_empty: bool, dry_run: bool
+    use: UseCases, out: Output, *, message_id: str, schedule: Schedule, allow_empty: bool, dry_run: bool
 ) -> None:
-    """Send a draft now, or schedule it for an instant.
+    """Send a draft now, or schedule it: for an instant, by the clocks of a time zone, all at once or throttled.
+
+    A time without an offset is wall-clock time: what the clocks show in --time-zone. T09:00 with the zone contact
+    is 9 in the morning for everybody, in Tokyo hours before Oslo. A time that the clocks skip in spring is later by
+    the gap, and one that comes twice in autumn is the first.
+
+    A throttled send mails one batch at each turn, and turns are --every apart from the start on: 5,000 every 15
+    minutes until 18:00 is the last example. A turn that passes while the send is paused is dropped, and there is no
+    burst afterwards.
 
     The audience is read when the send begins. Until then `unschedule` makes it a draft again; after that `pause`
     and `cancel` stop it. The command returns as soon as the send is accepted: `watch` shows it leave.
     """
-    schedule = Schedule(at=at)
-    when = f"at {moment(at)}" if at else "now"
     if dry_run:
-        audience = await use.plan(message_id, schedule, allow_empty=allow_empty)
-        plan = {"schedule": schedule, "audience": audience}
-        out.answer(plan, f"It would be sent {when}.", *show.audience_report(audience), "Nothing was stored.")
+        preview = await use.plan(message_id, schedule, allow_empty=allow_empty)
+        out.answer(preview, *plan_report(preview))
         return
     result = await use.send(message_id, schedule, asked_by(), allow_empty=allow_empty)
+    when = in_words(result.message.schedule or schedule, first_at=result.message.next_slot_at)
     estimate = result.message.audience_estimate
-    size = f" to about {estimate:,} contacts" if estimate is not None else ""
+    size = f", to about {estimate:,} contacts" if estimate is not None else ""
     out.answer(
         _with_its_receipt(result),
         f"Accepted: {one_line(result.message.name)} is sent {when}{size}.",
@@ -83,29 +95,41 @@ async def pause(use: UseCases, out: Output, *, message_id: str, reason: str, wai
     return _conclude(out, Verb.PAUSE, wait, await use.pause(message_id, asked_by(reason), wait=wait))
 
 
-@verb("resume", examples=("sendgate resume ID --preview", "sendgate resume ID --reason 'page is back'"))
+@verb(
+    "resume",
+    examples=(
+        "sendgate resume ID --preview",
+        "sendgate resume ID --reason 'page is back'",
+        "sendgate resume ID --ends-at 2026-12-02T18:00+01:00",
+    ),
+)
 @_ID
 @_REASON
 @_WAIT
 @click.option("--preview", is_flag=True, help="Only say what it would do; nothing is changed.")
+@click.option("--ends-at", type=When("ends_at"), metavar="WHEN", help="Move the end date of a throttled send.")
 async def resume(
-    use: UseCases, out: Output, *, message_id: str, reason: str, wait: timedelta, preview: bool
+    use: UseCases,
+    out: Output,
+    *,
+    message_id: str,
+    reason: str,
+    wait: timedelta,
+    preview: bool,
+    ends_at: datetime | None,
 ) -> ExitCode | None:
     """Go on with a paused send. Nobody gets it twice.
 
     The audience is read again: contacts who joined are added, those who left it or were suppressed get nothing.
+    Zones whose time passed in the pause go at once. Of a throttled send the interrupted batch is finished and the
+    next waits for its turn; with the end date behind it the rest expires, unless --ends-at moves that.
     """
     if preview:
-        would = await use.resume_preview(message_id)
-        out.answer(
-            would,
-            f"A resume would mail {would.to_send:,}: {would.joiners:,} joined the audience, "
-            f"{would.returning:,} are allowed again.",
-            f"Not mailed: {would.leavers:,} left the audience, {would.suppressed:,} are suppressed.",
-            "Nothing was changed.",
-        )
+        would = await use.resume_preview(message_id, ends_at=ends_at)
+        out.answer(would, *resume_report(would), "Nothing was changed.")
         return None
-    return _conclude(out, Verb.RESUME, wait, await use.resume(message_id, asked_by(reason), wait=wait))
+    result = await use.resume(message_id, asked_by(reason), ends_at=ends_at, wait=wait)
+    return _conclude(out, Verb.RESUME, wait, result)
 
 
 @verb("cancel", examples=("sendgate cancel ID --reason 'wrong body'",))

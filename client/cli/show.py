@@ -1,21 +1,22 @@
-"""How messages, their counts and their history look on a terminal. Times are local and say their offset."""
+"""How messages, their recipients and their history look on a terminal. Times are local and say their offset."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
 from client.cli.output import one_line
-from client.cli.receipts import counts_sentence, moment, receipt_sentence, span
-from client.interface import AudiencePreview, Progress
+from client.cli.receipts import counts_sentence, moment, receipt_sentence
+from client.cli.schedule_words import batches_in_words, start_in_words, zones_in_words
+from client.interface import AudiencePreview
 from models.audience import Audience
 from models.commands import HistoryEntry
-from models.message import Counts, Message, MessageStatus
-from models.recipient import Recipient, RecipientStatus
+from models.message import Message, MessageStatus
+from models.recipient import Recipient
+from models.schedule import Schedule
 from models.transitions import allowed_commands
 
 _LOOKS: dict[MessageStatus, tuple[str, str]] = {
@@ -58,62 +59,66 @@ def messages_table(messages: Sequence[Message]) -> Table:
         total = f"{counts.total:,}"
         if not counts.total:
             total = "–" if message.audience_estimate is None else f"~{message.audience_estimate:,}"
-        add_row(rows, message.id, message.name, status, f"{counts.sent:,}", total, _short(_when(message)))
+        add_row(rows, message.id, message.name, status, f"{counts.sent:,}", total, _when(message))
     return rows
 
 
-def _when(message: Message) -> datetime:
+def _when(message: Message) -> str:
     """The instant that matters most: the next one of a message that waits, else the last change."""
-    if message.status is MessageStatus.SCHEDULED:
-        scheduled = message.schedule.at if message.schedule else None
-        return message.next_slot_at or scheduled or message.updated_at
-    return message.updated_at
+    if message.status is not MessageStatus.SCHEDULED or message.next_slot_at is None:
+        return short(message.updated_at)
+    schedule = message.schedule
+    goes_on = schedule is not None and (schedule.is_by_contact_zone or schedule.throttle is not None)
+    # Beside a pending command there is no room for the word in 80 columns.
+    first = "from " if goes_on and not message.pending_command else ""
+    return first + short(message.next_slot_at)
 
 
-def _short(instant: datetime) -> str:
+def short(instant: datetime) -> str:
+    """Return the local date and time to the minute, for tables."""
     local = instant.astimezone()
     return f"{local:%Y-%m-%d %H:%M}"
 
 
 def message_sheet(message: Message) -> Table:
     """Return everything about a message but its bodies."""
-    sheet = _sheet()
+    rows = sheet()
     status = status_text(message.status)
     if message.held:
         status.append("  held", style="bold red")
-    _row(sheet, "Message", Text(one_line(message.name), style="bold"))
-    _row(sheet, "Id", message.id)
-    _row(sheet, "Status", status)
+    add_line(rows, "Message", Text(one_line(message.name), style="bold"))
+    add_line(rows, "Id", message.id)
+    add_line(rows, "Status", status)
     if message.pending_command:
         flying = f"{message.in_flight:,} emails in flight"
-        _row(sheet, "", Text(f"{message.pending_command} asked for, NOT confirmed; {flying}", style="bold yellow"))
-    _row(sheet, "Can now", ", ".join(allowed_commands(message.status)))
+        add_line(rows, "", Text(f"{message.pending_command} asked for, NOT confirmed; {flying}", style="bold yellow"))
+    add_line(rows, "Can now", ", ".join(allowed_commands(message.status)))
     sender = f"{message.from_name} <{message.from_address}>" if message.from_name else message.from_address
-    _row(sheet, "From", sender)
+    add_line(rows, "From", sender)
     if message.reply_to:
-        _row(sheet, "Reply to", message.reply_to)
-    _row(sheet, "Subject", message.subject)
+        add_line(rows, "Reply to", message.reply_to)
+    add_line(rows, "Subject", message.subject)
     bodies = [f"{kind}, {len(body):,} characters" for kind, body in _bodies(message)]
-    _row(sheet, "Body", "; ".join(bodies) or "none")
+    add_line(rows, "Body", "; ".join(bodies) or "none")
     for label, text in _audience_rows(message.audience):
-        _row(sheet, label, text)
+        add_line(rows, label, text)
     if message.copied_from:
-        _row(sheet, "Copy of", message.copied_from)
-    if message.schedule is not None:
-        _row(sheet, "Schedule", moment(message.schedule.at) if message.schedule.at else "now")
+        add_line(rows, "Copy of", message.copied_from)
+    for label, text in _schedule_rows(message.schedule):
+        add_line(rows, label, text)
     if message.next_slot_at:
-        _row(sheet, "Next", moment(message.next_slot_at))
+        add_line(rows, "Next", moment(message.next_slot_at))
     if message.counts.total or message.audience_estimate is None:
-        _row(sheet, "Recipients", f"{message.counts.total:,}: {counts_sentence(message.counts)}")
+        add_line(rows, "Recipients", f"{message.counts.total:,}: {counts_sentence(message.counts)}")
     else:
-        _row(sheet, "Recipients", f"about {message.audience_estimate:,}, chosen when the send begins")
+        add_line(rows, "Recipients", f"about {message.audience_estimate:,}, chosen when the send begins")
     if message.receipt:
-        _row(sheet, "Last receipt", receipt_sentence(message.receipt))
+        add_line(rows, "Last receipt", receipt_sentence(message.receipt))
     if message.workflow_id:
-        _row(sheet, "Workflow", message.workflow_id)
-    _row(sheet, "Created", moment(message.created_at))
-    _row(sheet, "Changed", moment(message.updated_at))
-    return sheet
+        add_line(rows, "Workflow", message.workflow_id)
+    add_line(rows, "Created", moment(message.created_at))
+    add_line(rows, "Changed", moment(message.updated_at))
+    return rows
 
 
 def _bodies(message: Message) -> list[tuple[str, str]]:
@@ -130,6 +135,16 @@ def _audience_rows(audience: Audience) -> Iterable[tuple[str, str]]:
         yield "Not reached by", ", ".join(audience.exclude_recipients_of)
 
 
+def _schedule_rows(schedule: Schedule | None) -> Iterable[tuple[str, str]]:
+    if schedule is None:
+        return
+    yield "Schedule", start_in_words(schedule)
+    if zones := zones_in_words(schedule):
+        yield "", zones
+    if batches := batches_in_words(schedule):
+        yield "", batches
+
+
 def audience_report(audience: AudiencePreview) -> list[str]:
     """Return what a preview says about the audience, a sentence a line."""
     lines = [
@@ -140,63 +155,6 @@ def audience_report(audience: AudiencePreview) -> list[str]:
         f"{number:,} of them lack {one_line(name)}, which renders empty." for name, number in audience.lacking.items()
     ]
     return lines
-
-
-def progress_sheet(progress: Progress) -> Table:
-    """Return a bar, every count, the pace and what is being waited for."""
-    counts, sheet = progress.counts, _sheet()
-    finished = _finished(counts)
-    status = status_text(progress.status)
-    if progress.pending_command:
-        waiting = f"  {progress.pending_command} asked for, NOT confirmed; {progress.in_flight:,} in flight"
-        status.append(waiting, style="bold yellow")
-    _row(sheet, "Status", status)
-    sheet.add_row(Text(""), ProgressBar(total=max(counts.total, 1), completed=finished, width=48))
-    _row(sheet, "Recipients", f"{counts.total:,}, finished {finished:,} ({percent(counts)})")
-    for group in (
-        (RecipientStatus.SENT, RecipientStatus.PENDING, RecipientStatus.CLAIMED, RecipientStatus.DEFERRED),
-        (RecipientStatus.IN_DOUBT, RecipientStatus.BOUNCED, RecipientStatus.FAILED, RecipientStatus.SUPPRESSED),
-        (RecipientStatus.WITHDRAWN, RecipientStatus.EXPIRED, RecipientStatus.CANCELED),
-    ):
-        _row(sheet, "", ", ".join(f"{counts.of(status):,} {status.replace('_', ' ')}" for status in group))
-    _row(sheet, "Pace", pace(progress))
-    if progress.next_slot_at:
-        _row(sheet, "Next", moment(progress.next_slot_at))
-    if progress.began_at:
-        _row(sheet, "Began", moment(progress.began_at))
-    if progress.finished_at:
-        taken = f" ({span(progress.finished_at - progress.began_at)})" if progress.began_at else ""
-        _row(sheet, "Finished", moment(progress.finished_at) + taken)
-    return sheet
-
-
-def progress_line(progress: Progress) -> str:
-    """Return the progress as one plain line."""
-    parts = [f"{progress.status}, {percent(progress.counts)}: {counts_sentence(progress.counts)}"]
-    if progress.pending_command:
-        parts.append(f"{progress.pending_command} asked for, NOT confirmed, {progress.in_flight:,} in flight")
-    if progress.rate_per_second:
-        parts.append(pace(progress))
-    return "; ".join(parts)
-
-
-def percent(counts: Counts) -> str:
-    """Return how much is finished; 100 % only when all of it is."""
-    if not counts.total:
-        return "0 %"
-    return f"{_finished(counts) * 100 // counts.total} %"
-
-
-def _finished(counts: Counts) -> int:
-    """Return how many have their outcome; canceled ones do not count, or a canceled send would look like a full one."""
-    return counts.total - counts.unfinished - counts.canceled
-
-
-def pace(progress: Progress) -> str:
-    if not progress.rate_per_second:
-        return "nothing is leaving"
-    eta = f", done about {moment(progress.eta)}" if progress.eta else ""
-    return f"{progress.rate_per_second:,.0f} emails/s{eta}"
 
 
 def history_table(entries: Sequence[HistoryEntry]) -> Table:
@@ -217,12 +175,14 @@ def recipients_table(recipients: Sequence[Recipient]) -> Table:
     return rows
 
 
-def _sheet() -> Table:
-    sheet = Table.grid(padding=(0, 2))
-    sheet.add_column(style="dim", no_wrap=True)
-    sheet.add_column(overflow="fold")
-    return sheet
+def sheet() -> Table:
+    """Return an empty sheet: a label and what belongs to it, line by line."""
+    rows = Table.grid(padding=(0, 2))
+    rows.add_column(style="dim", no_wrap=True)
+    rows.add_column(overflow="fold")
+    return rows
 
 
-def _row(sheet: Table, label: str, value: str | Text) -> None:
-    sheet.add_row(Text(label), Text(one_line(value)) if isinstance(value, str) else value)
+def add_line(rows: Table, label: str, value: str | Text) -> None:
+    """Add what belongs to a label; it is broken into lines where it does not fit."""
+    rows.add_row(Text(label), Text(one_line(value)) if isinstance(value, str) else value)

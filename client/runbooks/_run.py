@@ -14,7 +14,8 @@ from typing import Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from client.cli.output import one_line
-from client.cli.receipts import counts_sentence, moment, not_confirmed_sentence, receipt_sentence
+from client.cli.receipts import counts_sentence, not_confirmed_sentence, receipt_sentence
+from client.cli.schedule_words import in_words
 from client.interface import AskedBy, AudiencePreview, CommandResult, ResumePreview, UseCases
 from models.commands import HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.errors import Refused, SendgateError
@@ -173,7 +174,7 @@ class Run:
 
     async def send(self, draft: Message, schedule: Schedule, why: str, *, allow_empty: bool = False) -> None:
         """Send or schedule a draft. Raises Refused when somebody else was faster, with another time."""
-        when = f"at {moment(schedule.at)}" if schedule.at else "now"
+        when = in_words(schedule)
         if self._only_told(Verb.SEND, draft, f"send it {when}"):
             return
         result = await self._use.send(draft.id, schedule, self._asked_by(why), allow_empty=allow_empty)

@@ -10,6 +10,7 @@ import click
 
 from client.cli.output import one_line
 from client.cli.receipts import counts_sentence, moment
+from client.cli.show_resume import resume_report
 from client.runbooks._registry import Runbook
 from client.runbooks._run import SOURCE, Run, label, took_effect
 from models.commands import HistoryEntry, Verb
@@ -91,12 +92,7 @@ async def _preview(run: Run, message: Message) -> None:
         run.tell("preview", f"{label(message)}: now {counts_sentence(message.counts)}.", message)
         return
     would = await run.look.resume_preview(message.id)
-    run.tell(
-        "preview",
-        f"{label(message)}: a resume would mail {would.to_send:,} ({would.joiners:,} joined, {would.returning:,} are "
-        f"allowed again); {would.leavers:,} left the audience, {would.suppressed:,} are suppressed.",
-        message,
-    )
+    run.tell("preview", f"{label(message)}: {' '.join(resume_report(would))}", message)
 
 
 RUNBOOK = Runbook(

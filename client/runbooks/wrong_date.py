@@ -6,45 +6,50 @@ from datetime import UTC, datetime
 
 import click
 
-from client.cli.inputs import Instant
-from client.cli.receipts import moment, receipt_sentence
+from client.cli.inputs import When
+from client.cli.receipts import receipt_sentence
+from client.cli.schedule_words import in_words, start_in_words
 from client.runbooks._registry import Runbook
-from client.runbooks._run import SOURCE, Run, label
+from client.runbooks._run import SOURCE, Run, label, took_effect
 from models.commands import Verb
+from models.contact import time_zones
 from models.errors import Refused
 from models.message import Message, MessageStatus
 from models.schedule import Schedule, check_schedule
+from models.slots import check_plan, make_plan
 from models.transitions import require
 
 
 async def wrong_date(run: Run, *, message_id: str, at: datetime) -> None:
     """Give a scheduled message another time.
 
-    It is unscheduled and scheduled again; between the two it is a draft, and cannot leave. Refused once the send has
-    begun.
+    Time zone and throttle stay as they are: with a time zone, the time is wall-clock time there. The message is
+    unscheduled and scheduled again; between the two it is a draft, and cannot leave. Refused once the send has begun.
     """
-    schedule = Schedule(at=at)
-    why = run.reason(f"at {at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}")
     message = await run.look.message(message_id)
-    if message.status not in (MessageStatus.DRAFT, MessageStatus.CANCELED) and message.schedule == schedule:
-        run.tell("note", f"{label(message)} has that time already, and is {message.status}.", message)
-        return
-    check_schedule(schedule, now=datetime.now(UTC))  # before it is a draft that nobody schedules
-    if message.status is MessageStatus.DRAFT:
-        await _require_unscheduled_here(run, message)
-        await run.confirm(f"Schedule {label(message)} for {moment(at)}?")
-    else:
+    is_draft = message.status is MessageStatus.DRAFT
+    before = await _schedule_unscheduled_here(run, message) if is_draft else message.schedule or Schedule()
+    schedule = before.model_copy(update={"at": at})
+    if not is_draft:
+        if message.status is not MessageStatus.CANCELED and schedule == before:
+            run.tell("note", f"{label(message)} has that time already, and is {message.status}.", message)
+            return
         require(message.status, Verb.UNSCHEDULE)
-        was = moment(message.schedule.at) if message.schedule and message.schedule.at else "now"
-        await run.confirm(f"Move {label(message)} from {was} to {moment(at)}?")
+    _check(schedule)  # before it is a draft that nobody schedules
+    why = run.reason(f"at {_as_typed(at)}")
+    if is_draft:
+        await run.confirm(f"Send {label(message)} {in_words(schedule)}?")
+    else:
+        await run.confirm(f"Send {label(message)} {start_in_words(schedule)} instead of {start_in_words(before)}?")
         await run.unschedule(message, why)
     # It was scheduled before, with an audience that was empty at that time or not: that was decided then.
     await run.send(message, schedule, why, allow_empty=True)
 
 
-async def _require_unscheduled_here(run: Run, draft: Message) -> None:
-    """Go on from the middle of a run that ended early; refuse a draft that nobody meant to send."""
-    last = await run.last_effective(draft)
+async def _schedule_unscheduled_here(run: Run, draft: Message) -> Schedule:
+    """Return the schedule that an earlier run took from a draft; refuse a draft that nobody meant to send."""
+    effective = [entry for entry in await run.look.history(draft.id) if took_effect(entry)]
+    last = effective[-1] if effective else None
     if last is None or last.command is not Verb.UNSCHEDULE or last.source != SOURCE:
         raise Refused(
             f"{label(draft)} is a draft, and not one that this runbook unscheduled; "
@@ -53,6 +58,20 @@ async def _require_unscheduled_here(run: Run, draft: Message) -> None:
         )
     assert last.receipt is not None  # it took effect
     run.tell(Verb.UNSCHEDULE, f"{label(draft)}: {receipt_sentence(last.receipt)}", draft, last.receipt)
+    # One that was asked again has no details of its own.
+    sends = [entry for entry in effective if entry.command is Verb.SEND and entry.details]
+    return Schedule.model_validate(sends[-1].details) if sends else Schedule()
+
+
+def _check(schedule: Schedule) -> None:
+    """Refuse what `send` would refuse whatever zones the audience has. Raises InvalidInput."""
+    now = datetime.now(UTC)
+    check_schedule(schedule, now=now)
+    check_plan(schedule, make_plan(schedule, accepted_at=now), dict.fromkeys(time_zones(), 0), accepted_at=now)
+
+
+def _as_typed(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}" if at.tzinfo else at.isoformat()
 
 
 RUNBOOK = Runbook(
@@ -60,11 +79,16 @@ RUNBOOK = Runbook(
     parameters=(
         click.Argument(["message_id"], metavar="ID"),
         click.Option(
-            ["--at"], type=Instant(), required=True, metavar="WHEN", help="The right time, with an offset or Z."
+            ["--at"],
+            type=When("at"),
+            required=True,
+            metavar="WHEN",
+            help="The right time, with an offset or Z; wall-clock time where the message has a time zone.",
         ),
     ),
     examples=(
         "sendgate runbook wrong-date ID --at 2026-12-01T09:00+01:00 --dry-run",
         "sendgate runbook wrong-date ID --at 2026-12-01T09:00+01:00",
+        "sendgate runbook wrong-date ID --at 2026-12-01T09:00   # it has a time zone",
     ),
 )

@@ -26,6 +26,9 @@ create table messages (
     began_at       timestamptz,
     finished_at    timestamptz,
     next_slot_at   timestamptz,
+    -- Throttled: when turn 0 is, set when the send begins, and from when on no batch opens.
+    first_turn_at  timestamptz,
+    ends_at        timestamptz,
     -- Unscheduled, but the terminate of that generation's workflow is not known to have succeeded.
     terminate_generation int,
     copied_from    text,

@@ -13,7 +13,7 @@ create table recipients (
     status         recipient_status not null default 'pending',
     due_at         timestamptz not null,
     position       bigint not null, -- joiners stand behind all others
-    batch          int,             -- throttle batch
+    batch          int not null default 0, -- the turn of its throttle batch; -1: in none yet. Unthrottled: all in 0
     claim_token    uuid,            -- stays on the settled row: a late settle must match it
     lease_until    timestamptz,
     attempts       smallint not null default 0,
@@ -30,18 +30,23 @@ create table recipients (
 
 -- What a claim may take, oldest first.
 create index recipients_waiting on recipients (message_id, coalesce(next_try_at, due_at), position)
-    where status in ('pending', 'deferred');
+    where status in ('pending', 'deferred') and batch >= 0;
+-- Whom the next throttle batch takes.
+create index recipients_unbatched on recipients (message_id, due_at, position)
+    where status = 'pending' and batch = -1;
 -- What is in flight: the quiet check and the lapse of leases.
 create index recipients_claimed on recipients (message_id, lease_until) where status = 'claimed';
 
--- The counts are kept, not counted: a reader sums the message's rows. Every lane has rows of its own, so that lanes
--- never wait for each other.
+-- The counts are kept, not counted, by slot and throttle batch: a reader sums the message's rows. Every lane has rows
+-- of its own, so that lanes never wait for each other.
 create table recipient_counts (
     message_id text not null,
     lane       text not null,
+    due_at     timestamptz not null,
+    batch      int not null,
     status     recipient_status not null,
     number     bigint not null,
-    primary key (message_id, lane, status)
+    primary key (message_id, lane, due_at, batch, status)
 ) with (fillfactor = 50);
 
 -- One trigger adds the signed changes of every statement, whoever wrote it: no statement can forget to count.
@@ -51,18 +56,22 @@ declare
     this_lane text := coalesce(nullif(current_setting('sendgate.lane', true), ''), 'bookkeeping');
 begin
     if tg_op = 'INSERT' then
-        insert into recipient_counts as kept (message_id, lane, status, number)
-        select message_id, this_lane, status, count(*) from rows_after
-         group by message_id, status order by message_id, status -- one order of locks for everybody
-            on conflict (message_id, lane, status) do update set number = kept.number + excluded.number;
+        insert into recipient_counts as kept (message_id, lane, due_at, batch, status, number)
+        select message_id, this_lane, due_at, batch, status, count(*) from rows_after
+         group by message_id, due_at, batch, status
+         order by message_id, due_at, batch, status -- one order of locks for everybody
+            on conflict (message_id, lane, due_at, batch, status)
+            do update set number = kept.number + excluded.number;
     else
-        insert into recipient_counts as kept (message_id, lane, status, number)
-        select message_id, this_lane, status, sum(change)
-          from (select message_id, status, 1 as change from rows_after
+        insert into recipient_counts as kept (message_id, lane, due_at, batch, status, number)
+        select message_id, this_lane, due_at, batch, status, sum(change)
+          from (select message_id, due_at, batch, status, 1 as change from rows_after
                 union all
-                select message_id, status, -1 from rows_before) as changes
-         group by message_id, status having sum(change) <> 0 order by message_id, status
-            on conflict (message_id, lane, status) do update set number = kept.number + excluded.number;
+                select message_id, due_at, batch, status, -1 from rows_before) as changes
+         group by message_id, due_at, batch, status having sum(change) <> 0
+         order by message_id, due_at, batch, status
+            on conflict (message_id, lane, due_at, batch, status)
+            do update set number = kept.number + excluded.number;
     end if;
     return null;
 end $$;

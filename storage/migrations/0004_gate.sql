@@ -43,7 +43,7 @@ begin
     with due as materialized (
         select r.contact_id, r.address_key
           from recipients r
-         where r.message_id = p_message_id and r.status in ('pending', 'deferred')
+         where r.message_id = p_message_id and r.status in ('pending', 'deferred') and r.batch >= 0
            and coalesce(r.next_try_at, r.due_at) <= p_as_of
          order by coalesce(r.next_try_at, r.due_at), r.position
          limit p_limit

@@ -4,6 +4,11 @@ insert into commands (command_id, message_id, generation, verb, actor, reason, s
 values (:command_id, :message_id, :generation, :verb, :actor, :reason, :source, :requested_at, :details)
     on conflict (command_id) do nothing;
 
+-- name: is_taken$
+-- Whether an id is that of another command.
+select exists (select from commands
+                where command_id = :command_id and (message_id <> :message_id or verb <> :verb));
+
 -- name: answer!
 -- The answer, once.
 select answer(:command_id, :message_id, :outcome, :effective_at, :status_before, :status_after, :explanation);
@@ -14,6 +19,11 @@ insert into receipts (command_id, message_id, outcome, effective_at, status_befo
 select :command_id, message_id, outcome, effective_at, status_before, status_after, counts, explanation
   from receipts where command_id = :original_id
     on conflict (command_id) do nothing;
+
+-- name: asks_for_another_end$
+select cast(c.details ->> 'ends_at' as timestamptz) is distinct from m.ends_at
+  from commands c join messages m on m.id = c.message_id
+ where c.command_id = :command_id and c.details ? 'ends_at';
 
 -- name: receipt^
 -- A command with its answer.

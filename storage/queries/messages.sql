@@ -22,7 +22,7 @@ select m.*, counts_of(m.id) as counts, exists (select from hold) as hold,
 -- name: page
 -- Newest first, without the bodies, which may be a megabyte each.
 select m.id, m.name, m.from_address, m.from_name, m.reply_to, m.subject, null as html, null as text, m.audience,
-       m.status, m.schedule, m.generation, m.copied_from, m.created_at, m.updated_at, m.next_slot_at,
+       m.status, m.schedule, m.ends_at, m.generation, m.copied_from, m.created_at, m.updated_at, m.next_slot_at,
        counts_of(m.id) as counts, exists (select from hold) as hold, unanswered_command(m) as unanswered
   from messages m
  where (cast(:statuses as text[]) is null or m.status::text = any (:statuses))
@@ -39,15 +39,15 @@ select id from messages
         or position(:needle in subject) > 0)
  order by created_at, id;
 
--- name: schedule^
+-- name: schedule$
 -- draft → scheduled under a new generation. One conditional statement: two senders cannot both win.
 update messages
    set status = 'scheduled', generation = generation + 1, schedule = :schedule, plan = null,
-       gate_open = false, gate_number = -1, accepted_at = clock_timestamp(),
-       adopted_at = null, began_at = null, finished_at = null,
-       next_slot_at = coalesce(:at, clock_timestamp()), updated_at = clock_timestamp()
+       gate_open = false, gate_number = -1, accepted_at = :accepted_at,
+       adopted_at = null, began_at = null, finished_at = null, first_turn_at = null, ends_at = :ends_at,
+       next_slot_at = :next_slot_at, updated_at = clock_timestamp()
  where id = :id and status = 'draft'
-returning generation, accepted_at;
+returning generation;
 
 -- name: unschedule^
 -- scheduled → draft, and a note of the generation whose workflow is to be terminated. Whoever changes the row first
@@ -71,4 +71,4 @@ select id, name, status from messages
 select wanted from unnest(cast(:ids as text[])) as wanted where not exists (select from messages where id = wanted);
 
 -- name: times^
-select accepted_at, began_at, finished_at from messages where id = :id;
+select accepted_at, began_at, finished_at, first_turn_at, ends_at from messages where id = :id;

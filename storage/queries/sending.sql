@@ -10,7 +10,7 @@ select exists (select from hold);
 update messages
    set adopted_at = coalesce(adopted_at, clock_timestamp()), plan = coalesce(plan, :plan)
  where id = :message_id and generation = :generation and status in ('scheduled', 'sending', 'paused')
-returning status, plan, name;
+returning status, plan, name, next_slot_at;
 
 -- name: accepted^
 select schedule, accepted_at, name from messages where id = :message_id and generation = :generation;
@@ -20,22 +20,35 @@ select schedule, accepted_at, name from messages where id = :message_id and gene
 update messages
    set status = cast(:status as message_status), gate_open = (gate_number < 0 and :status = 'sending'),
        gate_number = greatest(gate_number, 0), began_at = clock_timestamp(), next_slot_at = null,
-       updated_at = clock_timestamp()
+       first_turn_at = :first_turn_at, updated_at = clock_timestamp()
  where id = :message_id and generation = :generation and status = 'scheduled'
-returning audience, plan;
+returning id;
 
 -- name: state^
-select status, gate_open, gate_number, audience, plan, generation from messages
+select status, gate_open, gate_number, audience, schedule, plan, ends_at, generation from messages
  where id = :message_id and generation = :generation;
+
+-- name: not_yet!
+-- Nobody of the audience, as it is now, is due yet: the instant at which somebody will be.
+update messages set next_slot_at = :next_slot_at
+ where id = :message_id and generation = :generation and status = 'scheduled'
+   and next_slot_at is distinct from :next_slot_at;
+
+-- name: move_end^
+-- A resume may set another end date: the command's, if it brought one.
+update messages m set ends_at = coalesce(cast(c.details ->> 'ends_at' as timestamptz), m.ends_at)
+  from commands c
+ where m.id = :message_id and c.command_id = :command_id
+returning m.ends_at;
 
 -- name: survey^
 -- What is due, counted up to a limit, and when the next thing happens: the next waiting row, or the next lapse.
-select m.status, m.gate_open, exists (select from hold) as held, counts_of(m.id) as counts,
+select m.status, m.gate_open, m.schedule, exists (select from hold) as held, counts_of(m.id) as counts,
        (select count(*) from (select from recipients r
-                               where r.message_id = m.id and r.status in ('pending', 'deferred')
+                               where r.message_id = m.id and r.status in ('pending', 'deferred') and r.batch >= 0
                                  and coalesce(r.next_try_at, r.due_at) <= :as_of limit :most) as due) as due,
        least((select min(coalesce(r.next_try_at, r.due_at)) from recipients r
-               where r.message_id = m.id and r.status in ('pending', 'deferred')
+               where r.message_id = m.id and r.status in ('pending', 'deferred') and r.batch >= 0
                  and coalesce(r.next_try_at, r.due_at) > :as_of),
              (select min(r.lease_until) from recipients r
                where r.message_id = m.id and r.status = 'claimed')) as next_at
@@ -63,67 +76,6 @@ update messages
                      join receipts r on r.command_id = stop.command_id and r.outcome = 'done'
                     where asked.command_id = :command_id)
 returning updated_at;
-
--- name: withdraw_leavers$
--- Unsent recipients who are no longer in the audience.
-with gone as (
-    update recipients r set status = 'withdrawn', settled_at = clock_timestamp(), reason = 'left the audience'
-     where r.message_id = :message_id and r.status in ('pending', 'deferred')
-       and not exists (select from audience_now a where a.contact_id = r.contact_id)
-    returning 1)
-select count(*) from gone;
-
--- name: pass_on$
--- An unsent row whose address belongs to another contact of the audience now (deleted and imported again) is that
--- contact's from here on, unless that contact has a row already.
-with passed as (
-    update recipients r set contact_id = a.contact_id
-      from audience_now a
-     where r.message_id = :message_id and r.address_key = a.address_key and r.contact_id <> a.contact_id
-       and r.status in ('pending', 'deferred', 'suppressed', 'withdrawn')
-       and not exists (select from recipients other
-                        where other.message_id = r.message_id and other.contact_id = a.contact_id)
-    returning 1)
-select count(*) from passed;
-
--- name: suppress_unsent$
-with stopped as (
-    update recipients r set status = 'suppressed', settled_at = clock_timestamp(),
-           reason = (select s.reason from suppressions s where s.address_key = r.address_key)
-     where r.message_id = :message_id and r.status in ('pending', 'deferred')
-       and exists (select from suppressions s where s.address_key = r.address_key)
-    returning 1)
-select count(*) from stopped;
-
--- name: bring_back$
--- Withdrawn or suppressed recipients whose cause is gone: in the audience, and not suppressed.
-with returned as (
-    update recipients r set status = 'pending', settled_at = null, reason = null
-      from audience_now a
-     where r.message_id = :message_id and r.contact_id = a.contact_id
-       and r.status in ('withdrawn', 'suppressed')
-       and not exists (select from suppressions s where s.address_key = r.address_key)
-    returning 1)
-select count(*) from returned;
-
--- name: add_joiners$
--- Contacts who came into the audience stand behind all others, due at once.
-with joined as (
-    insert into recipients (message_id, contact_id, address, address_key, status, due_at, position, settled_at, reason)
-    select :message_id, a.contact_id, a.address, a.address_key,
-           case when a.suppressed then 'suppressed' else 'pending' end::recipient_status, :due_at,
-           coalesce((select max(position) from recipients where message_id = :message_id), 0)
-               + row_number() over (order by a.contact_id),
-           case when a.suppressed then clock_timestamp() end,
-           case when a.suppressed then (select s.reason from suppressions s where s.address_key = a.address_key) end
-      from audience_now a
-     where not exists (select from recipients r where r.message_id = :message_id and r.contact_id = a.contact_id)
-        on conflict do nothing
-    returning 1)
-select count(*) from joined;
-
--- name: drop_audience_now!
-drop table if exists pg_temp.audience_now;
 
 -- name: not_adopted
 -- Scheduled, or taken over by the next generation, and no workflow has adopted it for a while: its start was lost.

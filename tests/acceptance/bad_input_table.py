@@ -12,6 +12,7 @@ from models.commands import Verb
 from models.message import MessageStatus
 from models.transitions import Ruling, rule
 from tests.acceptance.bad_input_case import Case, create, edit, for_message, wrong
+from tests.acceptance.bad_input_schedules import SCHEDULE, THROTTLE, TIME_ZONES, WRONG_DATE
 
 S = MessageStatus
 
@@ -81,37 +82,6 @@ USAGE = [
     wrong(("copy", "<sent>", "--name", "x" * 201), "name is 201 characters"),
     wrong(("sendtest", "<draft>", "nobody"), "'nobody' is not an email address"),
     wrong(("sendtest", "<draft>", "me@example.com", "a@b"), "no dot"),
-]
-
-SCHEDULE = [
-    wrong(("send", "<draft>", "--at", "2020-01-01T09:00Z"), "at is in the past"),
-    wrong(("send", "<draft>", "--at", "0001-01-01T09:00Z"), "at is in the past"),
-    wrong(("send", "<draft>", "--at", "2020-01-01T09:00Z", "--dry-run"), "at is in the past"),
-    wrong(("send", "<draft>", "--at", "2226-01-01T09:00Z"), "ten years"),
-    wrong(("send", "<draft>", "--at", "9999-12-31T23:59:59.999999Z"), "ten years"),
-    wrong(("send", "<draft>", "--at", "0001-01-01T00:00+23:59"), "out of range"),
-    wrong(("send", "<draft>", "--at", "9999-12-31T23:59-23:59"), "out of range"),
-    *(
-        wrong(("send", "<draft>", "--at", unreadable), "cannot be read")
-        for unreadable in (
-            "",
-            "tomorrow",
-            "9 o'clock",
-            "2026-02-30T09:00Z",
-            "2026-12-01T25:00Z",
-            "1" * 5000,
-            "٢٠٢٦",
-            "-1",
-        )
-    ),
-    wrong(("send", "<draft>", "--at", "2026-12-01T09:00"), "2026-12-01T09:00:00+01:00"),
-    wrong(("send", "<draft>", "--at", "2026-12-01"), "2026-12-01T00:00:00Z"),
-    *(
-        wrong(("send", f"<{nobody}>", *more), "audience is empty")
-        for nobody in ("nobody", "no_match", "no_list")
-        for more in ((), ("--dry-run",))
-    ),
-    *(Case(("send", "<excluding>", *more), 3, "cancel it first", records=False) for more in ((), ("--dry-run",))),
 ]
 
 ADDRESSES = (
@@ -337,5 +307,8 @@ ILLEGAL = [
     *(Case(("resume", f"<{status}>", "--preview"), 3, f"is {status}") for status in S if status is not S.PAUSED),
 ]
 
-TABLES = (UNKNOWN, USAGE, SCHEDULE, CONTENT, AUDIENCE, CONTACTS, ILLEGAL, NO_TEMPORAL, SURROUNDINGS)
+TABLES = (
+    *(UNKNOWN, USAGE, SCHEDULE, TIME_ZONES, THROTTLE, WRONG_DATE),
+    *(CONTENT, AUDIENCE, CONTACTS, ILLEGAL, NO_TEMPORAL, SURROUNDINGS),
+)
 CASES = [case for cases in TABLES for case in cases]

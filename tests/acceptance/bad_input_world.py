@@ -21,6 +21,7 @@ from client.local.ports import HOST
 from client.local.postgres import PostgresCluster, free_port
 from models.audience import Audience
 from models.message import MessageStatus
+from models.schedule import Throttle
 from storage.database import open_pool
 from tests.acceptance.bad_input_case import Ended
 from tests.eventually import eventually
@@ -76,6 +77,7 @@ class World:
         self.words = {
             "closed": closed,
             "tomorrow": (datetime.now(UTC) + TOMORROW).isoformat(),
+            "next_year": f"{datetime.now(UTC) + 300 * TOMORROW:%Y-%m-%dT09:00}",
             "wrong_password": re.sub(r":[^:@/]+@", ":wrong@", url),
             "no_database": url.rsplit("/", 1)[0] + "/nothing_here",
             "unmigrated": postgres.url(),
@@ -179,6 +181,10 @@ async def one_message_in_each_status(world: World) -> None:
         for status in (S.SENDING, S.PAUSED, S.CANCELED):
             await eventually(_has_deferred(harness, words[status]))
         await harness.use_cases.pause(words[S.PAUSED], asked_by())
+        words["throttled"] = await harness.draft(name="paused, and throttled")
+        await harness.send(words["throttled"], throttle=Throttle(batch_size=1, every=timedelta(hours=1)))
+        await harness.until(words["throttled"], S.SENDING)
+        await harness.use_cases.pause(words["throttled"], asked_by())
         await harness.use_cases.cancel(words[S.CANCELED], asked_by())
     await harness.send(words[S.SCHEDULED], at=datetime.now(UTC) + 2 * TOMORROW)
     for status in S:

@@ -61,7 +61,7 @@ async def test_broken_landing_page_from_the_shell(harness: Harness, tmp_path: Pa
         await finish(harness, other)
         assert await harness.status(anothers) is MessageStatus.PAUSED
     told = out.decode()
-    assert f"a resume would mail {SIZE - len(left):,} " in told
+    assert f"A resume would mail {SIZE - len(left):,}." in told
     assert "Resumed at" in told
     assert f"{anothers} (News) stays paused, as was asked by operator: looking" in told
     assert f"Resume {broken} (News)?" in err.decode()

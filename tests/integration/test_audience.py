@@ -196,7 +196,7 @@ async def test_every_operator_means_what_its_page_says(pool: Pool) -> None:
             await assert_read_alike(connection, table, rule)
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(table=st.lists(values, min_size=1, max_size=12), some_rules=st.lists(rules, min_size=1, max_size=6))
 async def test_random_values_and_conditions_are_read_as_the_rules_say(
     pool: Pool, table: list[str | None], some_rules: list[Any]

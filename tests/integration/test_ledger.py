@@ -94,7 +94,8 @@ async def begun(pool: Pool) -> Begun:
     sending = Sending(pool, max_late=timedelta(hours=12))
     async with pool.acquire() as connection:
         message_id = await messages.insert(connection, content)
-        await messages.schedule(connection, message_id, Schedule())
+        now = datetime.now(UTC)
+        await messages.schedule(connection, message_id, Schedule(), accepted_at=now, next_slot_at=now, ends_at=None)
     await sending.adopt(message_id, 1)
     beginning = await sending.begin(message_id, 1, as_of=datetime.now(UTC), late=command(Verb.PAUSE))
     assert beginning.outcome is BeginOutcome.NEW

@@ -337,9 +337,11 @@ async def test_a_stop_asked_of_a_terminated_workflow_is_obeyed_by_the_next(harne
     assert entry.receipt.status_after == MessageStatus.CANCELED
 
 
-async def forgotten_by_temporal(harness: Harness, message_id: str, generation: int = 5) -> None:
+async def forgotten_by_temporal(
+    harness: Harness, message_id: str, generation: int = 5, at: datetime | None = None
+) -> None:
     """Give a scheduled message a generation of whose workflow Temporal knows nothing, as after losing its database."""
-    await harness.send(message_id, at=datetime.now(UTC) + TOMORROW)
+    await harness.send(message_id, at=at)
     await harness.pool.execute(
         "update messages set generation = $2, adopted_at = now() where id = $1", message_id, generation
     )
@@ -348,7 +350,7 @@ async def forgotten_by_temporal(harness: Harness, message_id: str, generation: i
 async def test_a_scheduled_message_that_temporal_has_forgotten_is_started_again(harness: Harness) -> None:
     await harness.add_contacts(10)
     message_id = await harness.draft()
-    await forgotten_by_temporal(harness, message_id)
+    await forgotten_by_temporal(harness, message_id, at=datetime.now(UTC) + TOMORROW)
     sweep = sweep_of(harness)
     await sweep.once()  # finds out
     await sweep.once()  # starts what nobody has adopted

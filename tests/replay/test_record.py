@@ -152,6 +152,54 @@ async def continued_as_new(harness: Harness) -> str:
     return message_id
 
 
+async def throttled(harness: Harness) -> str:
+    message_id = await harness.draft()
+    await harness.send(message_id, throttle={"batch_size": 150, "every": "1s"})
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def throttled_paused_and_resumed_to_another_end(harness: Harness) -> str:
+    message_id = await harness.draft()
+    end = datetime.now(UTC) + SOON
+    await harness.send(message_id, throttle={"batch_size": 150, "every": "2s", "ends_at": end})
+    await harness.until_left(150)
+    await harness.use_cases.pause(message_id, asked_by())
+    soon = datetime.now(UTC) + timedelta(seconds=5)
+    await harness.use_cases.resume(message_id, asked_by(), ends_at=soon)
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def throttled_under_a_hold(harness: Harness) -> str:
+    message_id = await harness.draft()
+    await harness.send(message_id, throttle={"batch_size": 250, "every": "2s"})
+    await harness.until_left(250)
+    await harness.pool.execute("insert into hold (actor, reason) values ('somebody', 'incident')")
+    await eventually(lambda: _waits_for_wake(harness, message_id))
+    await harness.pool.execute("delete from hold")
+    await harness.workflows.wake(message_id, 1)
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def _waits_for_wake(harness: Harness, message_id: str) -> bool:
+    summaries = (
+        event.user_metadata.summary.data for event in (await harness.handle(message_id).fetch_history()).events
+    )
+    return any(b"held" in summary for summary in summaries)
+
+
+async def by_the_contacts_zones(harness: Harness) -> str:
+    """One zone that has passed, and goes at once; others with nobody in them; and one in a few seconds."""
+    await harness.pool.execute("update contacts set time_zone = 'Asia/Tokyo' where id % 2 = 0")
+    message_id = await harness.draft()
+    at = (datetime.now(UTC) + timedelta(seconds=3)).replace(tzinfo=None)
+    await harness.send(message_id, at=at, time_zone="contact")
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
 SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
     sent_now,
     sent_at_an_instant,
@@ -166,6 +214,10 @@ SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
     no_server_for_a_while,
     superseded,
     continued_as_new,
+    throttled,
+    throttled_paused_and_resumed_to_another_end,
+    throttled_under_a_hold,
+    by_the_contacts_zones,
 ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,14 +18,17 @@ from client.interface import (
     CommandResult,
     Progress,
     ResumePreview,
+    SendPreview,
     SendTestOutcome,
 )
 from models.audience import Audience
 from models.commands import HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.contact import Contact, ImportResult, ListSummary, RejectedLine
 from models.message import Counts, Message, MessageContent, MessageStatus
+from models.plan import describe_plan
 from models.recipient import Recipient, RecipientStatus, Verdict
-from models.schedule import Schedule
+from models.schedule import Schedule, check_schedule
+from models.slots import check_plan, make_plan
 
 NOW = datetime(2020, 5, 4, 9, 5, 12, 345_000, tzinfo=UTC)
 COUNTS = Counts(total=10_000, pending=8_796, sent=1_204)
@@ -97,6 +101,17 @@ def a_recipient(number: int) -> Recipient:
     )
 
 
+_A_PAUSE = HistoryEntry(
+    command_id="c1",
+    command=Verb.PAUSE,
+    actor="anna",
+    reason="page is down",
+    source="cli",
+    requested_at=NOW,
+    generation=1,
+)
+
+
 class FakeUseCases:
     """Every use case. `failure` is raised by each; `asked` holds the calls in order."""
 
@@ -108,6 +123,10 @@ class FakeUseCases:
         self.estimates: list[Progress] = [a_progress(MessageStatus.SENT)]
         self.rejected: list[RejectedLine] = []
         self.people = 3
+        self.zones: dict[str | None, int] = {"Europe/Oslo": 2}  # of the audience, for the plan
+        self.accepted: Receipt | None = None  # of a send
+        self.would = ResumePreview(to_send=8_796, joiners=4, leavers=3, suppressed=2, returning=1)
+        self.entries = [_A_PAUSE]
         self.verdicts: dict[str, Verdict] = {}  # of test emails; the others are sent
         self.closed_generators = 0
 
@@ -184,11 +203,18 @@ class FakeUseCases:
         self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
     ) -> CommandResult:
         self._ask("send", (schedule, allow_empty))
-        return CommandResult(message=self.shown, receipt=None)
+        return CommandResult(message=self.shown.model_copy(update={"schedule": schedule}), receipt=self.accepted)
 
-    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> AudiencePreview:
+    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:
         self._ask("plan", (schedule, allow_empty))
-        return AudiencePreview(count=3, suppressed=1, excluded=2, sample=[])
+        check_schedule(schedule, now=NOW)
+        plan = make_plan(schedule, accepted_at=NOW)
+        check_plan(schedule, plan, self.zones, accepted_at=NOW)
+        return SendPreview(
+            schedule=schedule,
+            plan=describe_plan(schedule, plan, self.zones, accepted_at=NOW),
+            audience=AudiencePreview(count=3, suppressed=1, excluded=2, sample=[]),
+        )
 
     def _command(self, verb: Verb, asked_by: AskedBy, wait: object) -> CommandResult:
         self._ask(verb.value, (asked_by, wait))
@@ -200,8 +226,15 @@ class FakeUseCases:
         return self._command(Verb.PAUSE, asked_by, wait)
 
     async def resume(
-        self, message_id: str, asked_by: AskedBy, *, wait: timedelta = timedelta(seconds=10)
+        self,
+        message_id: str,
+        asked_by: AskedBy,
+        *,
+        ends_at: datetime | None = None,
+        wait: timedelta = timedelta(seconds=10),
     ) -> CommandResult:
+        if ends_at is not None:
+            self._ask("ends_at", ends_at)
         return self._command(Verb.RESUME, asked_by, wait)
 
     async def cancel(
@@ -216,9 +249,9 @@ class FakeUseCases:
         self._ask("copy", (exclude_recipients, name))
         return a_message(id="m2", status=MessageStatus.DRAFT, copied_from=message_id)
 
-    async def resume_preview(self, message_id: str) -> ResumePreview:
-        self._ask("resume_preview", message_id)
-        return ResumePreview(to_send=8_796, joiners=4, leavers=3, suppressed=2, returning=1)
+    async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview:
+        self._ask("resume_preview", message_id if ends_at is None else (message_id, ends_at))
+        return self.would
 
     async def progress(self, message_id: str) -> Progress:
         self._ask("progress", message_id)
@@ -236,17 +269,19 @@ class FakeUseCases:
 
     async def history(self, message_id: str) -> list[HistoryEntry]:
         self._ask("history", message_id)
-        return [
-            HistoryEntry(
-                command_id="c1",
-                command=Verb.PAUSE,
-                actor="anna",
-                reason="page is down",
-                source="cli",
-                requested_at=NOW,
-                generation=1,
-            )
-        ]
+        return self.entries
+
+
+def command_line_in_utc(
+    capture: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *, columns: int = 160
+) -> Iterator[CommandLine]:
+    """Yield a command line of a shell whose clock shows UTC."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    with monkeypatch.context() as zone:
+        zone.setenv("TZ", "UTC")
+        time.tzset()
+        yield CommandLine(capture)
+    time.tzset()
 
 
 class CommandLine:

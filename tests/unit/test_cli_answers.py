@@ -19,17 +19,12 @@ from models.commands import Verb
 from models.contact import RejectedLine
 from models.message import Counts, MessageContent, MessageStatus
 from models.recipient import RecipientStatus, Verdict
-from tests.unit.cli_fakes import NOW, CommandLine, a_message, a_progress, a_receipt
+from tests.unit.cli_fakes import NOW, CommandLine, a_message, a_progress, a_receipt, command_line_in_utc
 
 
 @pytest.fixture
 def sendgate(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[CommandLine]:
-    monkeypatch.setenv("COLUMNS", "160")
-    with monkeypatch.context() as zone:
-        zone.setenv("TZ", "UTC")
-        time.tzset()
-        yield CommandLine(capsys)
-    time.tzset()
+    yield from command_line_in_utc(capsys, monkeypatch)
 
 
 def test_humans_read_their_own_zone_with_its_offset_and_programs_utc(

@@ -14,9 +14,10 @@ import pytest
 from client.cli.app import sendgate as tree
 from client.cli.runbooks import _cannot_run
 from client.runbooks._registry import Found, find_runbooks
+from models.commands import HistoryEntry, Verb
 from models.message import MessageStatus
-from models.schedule import Schedule
-from tests.unit.cli_fakes import NOW, CommandLine, a_message
+from models.schedule import PassedZones, Schedule, Throttle
+from tests.unit.cli_fakes import NOW, CommandLine, a_message, a_receipt
 
 PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
 HEADINGS = ["Symptom", "Check", "Act", "Verify", "Undo"]
@@ -138,6 +139,101 @@ def test_a_dry_run_asks_nobody_and_says_that_nothing_was_changed(
     document = json.loads(sendgate.out)
     assert (document["runbook"], document["dry_run"], document["finished"]) == ("wrong-date", True, True)
     assert {"step", "message_id", "says", "receipt"} == set(document["steps"][0])
+
+
+# -- wrong-date: the rest of the schedule stays as it is
+
+NINE = datetime(2026, 12, 1, 9, 0)  # noqa: DTZ001 -- wall-clock
+NEXT_YEAR = datetime.now(UTC).replace(tzinfo=None, hour=9, minute=0, second=0, microsecond=0) + timedelta(days=300)
+WHOLE = Schedule(
+    at=NINE,
+    time_zone="contact",
+    fallback_time_zone="Asia/Tokyo",
+    passed_zones=PassedZones.SKIP,
+    throttle=Throttle(batch_size=5000, every=timedelta(minutes=15)),
+)
+
+
+def _done(
+    number: int, command: Verb, *, source: str = "runbook", details: dict[str, object] | None = None
+) -> HistoryEntry:
+    return HistoryEntry(
+        command_id=f"c{number}",
+        command=command,
+        actor="anna",
+        reason="",
+        source=source,
+        requested_at=NOW,
+        generation=1,
+        details=details or {},
+        receipt=a_receipt(command),
+    )
+
+
+def test_wrong_date_changes_the_time_and_nothing_else(sendgate: CommandLine) -> None:
+    sendgate.use.shown = a_message(status=MessageStatus.SCHEDULED, schedule=WHOLE)
+    sendgate.use.accepted = a_receipt(Verb.SEND)
+    assert sendgate("runbook", "wrong-date", "m1", "--at", NEXT_YEAR.isoformat(), "--yes") == 0
+    assert sendgate.use.asked[-1] == ("send", (WHOLE.model_copy(update={"at": NEXT_YEAR}), True))
+    assert "in each contact's own time zone, in batches of 5,000 every 15 min;" in sendgate.out
+
+
+def test_wrong_date_asks_in_the_schedules_own_terms(sendgate: CommandLine, monkeypatch: pytest.MonkeyPatch) -> None:
+    sendgate.use.shown = a_message(status=MessageStatus.SCHEDULED, schedule=WHOLE)
+    answer(monkeypatch, "no")
+    assert sendgate("runbook", "wrong-date", "m1", "--at", NEXT_YEAR.isoformat()) == 130
+    assert (
+        f"Send m1 (May news) at {NEXT_YEAR:%Y-%m-%d %H:%M} in each contact's own time zone"
+        " instead of at 2026-12-01 09:00 in each contact's own time zone? [y/N]" in sendgate.err
+    )
+
+
+def test_wrong_date_run_again_takes_the_schedule_of_the_last_send(sendgate: CommandLine) -> None:
+    sendgate.use.shown = a_message(status=MessageStatus.DRAFT, schedule=None)
+    sendgate.use.accepted = a_receipt(Verb.SEND)
+    sendgate.use.entries = [
+        _done(1, Verb.SEND, details=Schedule(at=NOW).model_dump(mode="json")),
+        _done(2, Verb.UNSCHEDULE),
+        _done(3, Verb.SEND, details=WHOLE.model_dump(mode="json")),
+        _done(4, Verb.SEND),  # asked again, and answered with the receipt of the one before
+        _done(5, Verb.UNSCHEDULE),
+    ]
+    assert sendgate("runbook", "wrong-date", "m1", "--at", NEXT_YEAR.isoformat(), "--yes") == 0
+    assert [what for what, _ in sendgate.use.asked] == ["message", "history", "send"]
+    assert sendgate.use.asked[-1] == ("send", (WHOLE.model_copy(update={"at": NEXT_YEAR}), True))
+
+
+def test_wrong_date_leaves_a_draft_that_somebody_else_unscheduled(sendgate: CommandLine) -> None:
+    sendgate.use.shown = a_message(status=MessageStatus.DRAFT, schedule=None)
+    sendgate.use.entries = [
+        _done(1, Verb.SEND, details=WHOLE.model_dump(mode="json")),
+        _done(2, Verb.UNSCHEDULE, source="cli"),
+    ]
+    assert sendgate("runbook", "wrong-date", "m1", "--at", NEXT_YEAR.isoformat(), "--yes") == 3
+    assert "not one that this runbook unscheduled" in sendgate.err
+
+
+@pytest.mark.parametrize(
+    ("before", "at", "said"),
+    [
+        (WHOLE, LATER, "leave out either the offset or time_zone"),
+        (Schedule(at=NOW), NEXT_YEAR.isoformat(), "has no offset; add one"),
+        (WHOLE, "2020-01-01T09:00", "at is in the past"),
+        (
+            Schedule(throttle=Throttle(batch_size=5, every=timedelta(minutes=1), ends_at=NOW)),
+            LATER,
+            "is not after the start",
+        ),
+    ],
+    ids=["an offset and a zone", "neither", "in the past", "behind its end"],
+)
+def test_wrong_date_refuses_a_time_that_does_not_go_with_the_rest_before_anything_is_unscheduled(
+    sendgate: CommandLine, before: Schedule, at: str, said: str
+) -> None:
+    sendgate.use.shown = a_message(status=MessageStatus.SCHEDULED, schedule=before)
+    assert sendgate("runbook", "wrong-date", "m1", "--at", at, "--yes") == 2
+    assert said in sendgate.err
+    assert [what for what, _ in sendgate.use.asked] == ["message"]
 
 
 def test_wrong_body_needs_something_to_put_in(sendgate: CommandLine) -> None:

@@ -1,0 +1,88 @@
+"""Slots and throttle batches of a message: who is due when, and the counts kept of each."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from models.ledger import OpenOutcome, Turns
+from models.message import Counts
+from models.progress import SlotTable
+from models.throttle import ThrottleRule
+from storage.database import Connection, Pool
+from storage.named_sql import load
+
+_sql = load("slots")
+
+
+async def slot_table(connection: Connection, message_id: str) -> SlotTable:
+    """Return the kept counts by slot and batch: a message of a thousand batches has some thousand rows."""
+    counts = {
+        (row["due_at"], row["batch"]): Counts(**row["counts"], total=sum(row["counts"].values()))
+        async for row in _sql.counts(connection, message_id=message_id)
+    }
+    zones = {row["due_at"]: row["zones"] async for row in _sql.zones(connection, message_id=message_id)}
+    batches = [
+        (row["turn"], row["opened_at"], row["size"]) async for row in _sql.batches(connection, message_id=message_id)
+    ]
+    limits = await _sql.limits(connection, message_id=message_id)
+    return SlotTable(
+        counts=counts,
+        zones=zones,
+        batches=tuple(batches),
+        first_turn_at=limits["first_turn_at"] if limits else None,
+        ends_at=limits["ends_at"] if limits else None,
+    )
+
+
+async def turns(connection: Connection, message_id: str) -> Turns | None:
+    """Return the state of a throttled send that has begun."""
+    row = await _sql.turns(connection, message_id=message_id)
+    return Turns(**dict(row)) if row else None
+
+
+async def open_batch(
+    connection: Connection | Pool,
+    message_id: str,
+    generation: int,
+    *,
+    turn: int,
+    throttle: ThrottleRule,
+    as_of: datetime,
+) -> OpenOutcome:
+    """Open the batch of a turn in one transaction, or expire the rest when the end date has passed. Safe to repeat."""
+    outcome = await _sql.open_batch(
+        connection,
+        message_id=message_id,
+        generation=generation,
+        turn=turn,
+        batch_size=throttle.batch_size,
+        max_batches=throttle.max_batches,
+        as_of=as_of,
+    )
+    return OpenOutcome(outcome)
+
+
+async def fill_batch(
+    connection: Connection, message_id: str, *, turn: int, throttle: ThrottleRule, as_of: datetime
+) -> int:
+    """Open a batch in the caller's own transaction, which is `begin`'s; return its size."""
+    size: int = await _sql.fill_batch(
+        connection,
+        message_id=message_id,
+        turn=turn,
+        batch_size=throttle.batch_size,
+        max_batches=throttle.max_batches,
+        as_of=as_of,
+    )
+    return size
+
+
+async def expire_unbatched(connection: Connection, message_id: str) -> int:
+    """Expire whoever is in no batch; return how many these are."""
+    expired: int = await _sql.expire_unbatched(connection, message_id=message_id)
+    return expired
+
+
+async def note_zones(connection: Connection, message_id: str) -> None:
+    """Note the zones of those of `audience_now` who are about to become recipients."""
+    await _sql.note_zones(connection, message_id=message_id)
