@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: install demo test check format clean
+.PHONY: install demo test bench check format clean
 .DELETE_ON_ERROR:
 
 install: $(VENV)/.installed
@@ -24,13 +24,21 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-for-tests: pyproject.toml constraints.txt | $(VENV)/bin/python
 	@echo "Installing Sendgate, what it needs and its test tools into $(VENV) ..."
 	@$(PIP) --editable '.[test]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-for-demo
+
+$(VENV)/.installed-for-demo: pyproject.toml constraints.txt | $(VENV)/bin/python
+	@echo "Installing Sendgate, what it needs and the demo's clock into $(VENV) ..."
+	@$(PIP) --editable '.[demo]'
 	@touch $@ $(VENV)/.installed
 
-demo: $(VENV)/.installed
+demo: $(VENV)/.installed-for-demo
 	@$(BIN)/python -m examples.demo
 
 test: $(VENV)/.installed-for-tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: $(VENV)/.installed-for-tests
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 check: $(VENV)/.installed-for-tests
 	@$(BIN)/ruff format --check .
