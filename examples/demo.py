@@ -1,8 +1,9 @@
-"""Sendgate shown in half a minute: `make demo`, or `python -m examples.demo`.
+"""Sendgate shown in less than a minute: `make demo`, or `python -m examples.demo`.
 
 A local stack of its own, a newsletter to 2,400 people who do not exist, and three things that go wrong: a page that
-breaks in mid-send, a date that was a slip, a text that is wrong when a third of it has left. Every line with a mark
-is a claim, checked against the mailbox; the exit code is 0 only if all are true. `--keep` leaves the stack running.
+breaks in mid-send, a date that was a slip, a text that is wrong when a third of it has left. Then a send that takes a
+day and a half, in fast motion. Every line with a mark is a claim, checked against the mailbox; the exit code is 0 only
+if all are true. `--keep` leaves the stack running.
 """
 
 from __future__ import annotations
@@ -29,8 +30,10 @@ from client.cli.exits import ExitCode
 from client.local.mail_catcher import CaughtEmail
 from client.local.stack_file import DATA_VARIABLE, Stack
 from examples.demo_check import Stop, broken_claims
+from examples.demo_fast_motion import fast_motion
 from examples.demo_stack import forget_other_servers, running_stack, take_signals
 from examples.demo_stage import Mailbox, Stage
+from examples.demo_virtual_time import require_virtual_time
 from models.errors import SendgateError
 from models.message import workflow_id
 
@@ -50,6 +53,7 @@ def tell(stage: Stage, stack: Stack) -> None:
     everybody = first + joiners
     unschedule(stage)
     cancel_and_copy(stage, everybody)
+    fast_motion(stage, stack)
 
 
 def import_contacts(stage: Stage) -> None:
@@ -241,19 +245,23 @@ def conclude(stage: Stage, began: float) -> ExitCode:
     return ExitCode.DONE
 
 
-def play(console: Console, *, keep: bool) -> ExitCode:
+def play(console: Console, *, keep: bool, only_fast_motion: bool = False) -> ExitCode:
     """Play the whole demo on a stack of its own, which is stopped however it ends."""
     began = time.monotonic()
     take_signals()
     forget_other_servers()
     try:
+        require_virtual_time()
         console.print("Sendgate: batch email that can be stopped.")
         console.print("Starting PostgreSQL, Temporal, a mail catcher and a worker, only for this demo ...")
         with running_stack() as stack:
             assert stack.mailbox is not None  # no other next hop is configured: it is the catcher
             introduce(console, stack)
             stage = Stage(console, Mailbox(stack.mailbox))
-            tell(stage, stack)
+            if only_fast_motion:
+                fast_motion(stage, stack)
+            else:
+                tell(stage, stack)
             code = conclude(stage, began)
             if keep:
                 _stay(console)
@@ -274,13 +282,18 @@ def _stay(console: Console) -> None:
 
 
 def main() -> NoReturn:
-    parser = argparse.ArgumentParser(prog="python -m examples.demo", description="Show Sendgate in half a minute.")
+    parser = argparse.ArgumentParser(prog="python -m examples.demo", description="Show Sendgate in less than a minute.")
     parser.add_argument("--keep", action="store_true", help="leave the stack running at the end, until Ctrl-C")
-    keep = parser.parse_args().keep
+    parser.add_argument("--fast-motion", action="store_true", help="play only the part that plays in fast motion")
+    given = parser.parse_args()
     if hasattr(sys.stdout, "reconfigure"):
         sys.stdout.reconfigure(errors="replace")
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else _WIDTH_OF_A_PIPE
-    code = play(Console(width=width, markup=False, emoji=False, highlight=False), keep=keep)
+    code = play(
+        Console(width=width, markup=False, emoji=False, highlight=False),
+        keep=given.keep,
+        only_fast_motion=given.fast_motion,
+    )
     sys.stdout.flush()
     # Temporal's client aborts a few short processes in a hundred at interpreter exit; there is nothing left to do.
     os._exit(code)

@@ -40,20 +40,33 @@ def broken_claims(expected: Collection[str], caught: Sequence[Arrival], stops: I
     wanted = set(expected)
     broken = []
     if missing := [address for address in sorted(wanted) if address not in received]:
-        broken.append(f"{len(missing):,} of {len(wanted):,} got nothing: {_some(missing)}.")
+        broken.append(f"{len(missing):,} of {len(wanted):,} got nothing: {some(missing)}.")
     if strangers := [address for address in sorted(received) if address not in wanted]:
-        broken.append(f"{len(strangers):,} got an email and were not meant to: {_some(strangers)}.")
+        broken.append(f"{len(strangers):,} got an email and were not meant to: {some(strangers)}.")
     if doubled := [f"{address} ({times} times)" for address, times in sorted(received.items()) if times > 1]:
-        broken.append(f"{len(doubled):,} got it more than once: {_some(doubled)}.")
+        broken.append(f"{len(doubled):,} got it more than once: {some(doubled)}.")
     if nameless := sorted(email.address for email in caught if not email.message_id):
-        broken.append(f"{len(nameless):,} emails have no Message-ID: {_some(nameless)}.")
+        broken.append(f"{len(nameless):,} emails have no Message-ID: {some(nameless)}.")
     ids = Counter(email.message_id for email in caught if email.message_id)
     if repeated := [f"{name} ({times} times)" for name, times in sorted(ids.items()) if times > 1]:
-        broken.append(f"{len(repeated):,} Message-IDs arrived more than once: {_some(repeated)}.")
+        broken.append(f"{len(repeated):,} Message-IDs arrived more than once: {some(repeated)}.")
     for stop in stops:
         if late := [_how_late(email, stop) for email in caught if _breaks(email, stop)]:
-            broken.append(f"{len(late):,} emails arrived although it was stopped: {_some(late)}.")
+            broken.append(f"{len(late):,} emails arrived although it was stopped: {some(late)}.")
     return broken
+
+
+def other_emails(caught: Iterable[Arrival], recorded: Iterable[Arrival]) -> list[str]:
+    """Return a sentence for each difference between what was caught and what is said to have been handed over."""
+    there, told = (Counter((email.address, email.message_id) for email in emails) for emails in (caught, recorded))
+    return [
+        f"{len(names):,} {what}: {some(names)}."
+        for what, names in (
+            ("were caught and not handed over", sorted(address for address, _ in (there - told).elements())),
+            ("were handed over and not caught", sorted(address for address, _ in (told - there).elements())),
+        )
+        if names
+    ]
 
 
 def _breaks(email: Arrival, stop: Stop) -> bool:
@@ -65,6 +78,7 @@ def _how_late(email: Arrival, stop: Stop) -> str:
     return f"{email.address} ({late_by * 1000:,.0f} ms after the receipt)"
 
 
-def _some(names: list[str]) -> str:
+def some(names: Sequence[str]) -> str:
+    """Return the first few of the names, and how many more there are."""
     more = f", and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
     return ", ".join(names[:_NAMED]) + more

@@ -50,7 +50,7 @@ def running_stack() -> Iterator[Stack]:
     """
     folder = temporary_directory("sendgate-demo-")
     data, log = folder / "stack", folder / "up.log"
-    with _handled_by(lambda *_: None):  # a Ctrl-C just here would leave a process that nobody knows
+    with handled_by(lambda *_: None):  # a Ctrl-C just here would leave a process that nobody knows
         process = _start(data, log)
     logs_are_wanted = False
     try:
@@ -65,6 +65,18 @@ def running_stack() -> Iterator[Stack]:
         _stop(process)
         if not logs_are_wanted:
             shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let the signals that end the demo do something else for a while; what is ignored stays so."""
+    heeded = [number for number in _SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handler) for number in heeded}
+    try:
+        yield
+    finally:
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def _start(data: Path, log: Path) -> subprocess.Popen[bytes]:
@@ -96,16 +108,6 @@ def _wait_until_ready(process: subprocess.Popen[bytes], data: Path, log: Path) -
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
     """Ask `sendgate up` to end and wait for it; a Ctrl-C meanwhile hurries it."""
-    with _handled_by(lambda *_: process.terminate()):
+    with handled_by(lambda *_: process.terminate()):
         process.terminate()
         process.wait()
-
-
-@contextmanager
-def _handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    before = {number: signal.signal(number, handler) for number in _SIGNALS}
-    try:
-        yield
-    finally:
-        for number, former in before.items():
-            signal.signal(number, former)

@@ -80,6 +80,10 @@ class Stage:
         if broken:
             self.false_claims.append(" ".join((sentence, *broken)))
 
+    def show(self, *arguments: str) -> None:
+        """Show a command line as one types it."""
+        self.console.print(_shown(arguments), soft_wrap=True)
+
     # -- doing
 
     def sendgate(self, *arguments: str, lines: int | None = None) -> None:
@@ -87,7 +91,7 @@ class Stage:
 
         Raises DemoFailed unless it ends with 0.
         """
-        self.console.print(_shown(arguments), soft_wrap=True)
+        self.show(*arguments)
         printed = _run(arguments).rstrip().splitlines()
         for line in printed[:lines]:
             self._indented(Text(line, style="dim"))

@@ -17,7 +17,7 @@ from client.cli.exits import ExitCode
 from client.local.mail_catcher import Maildir
 from examples import make_contacts
 from examples.demo import HERE, SENDER, addresses, conclude
-from examples.demo_check import Stop, broken_claims
+from examples.demo_check import Stop, broken_claims, other_emails
 from examples.demo_stage import Mailbox, Stage
 from models.content import check_content
 from models.message import MessageContent
@@ -108,6 +108,13 @@ def test_an_email_to_a_stranger_is_told() -> None:
 
 def test_many_are_counted_and_a_few_are_named() -> None:
     assert broken_claims(PEOPLE, [], STOPS) == [f"10 of 10 got nothing: {', '.join(PEOPLE[:3])}, and 7 more."]
+
+
+def test_two_accounts_of_the_same_emails_agree_or_the_difference_is_told() -> None:
+    assert other_emails(CAUGHT, list(reversed(CAUGHT))) == []
+    assert other_emails(CAUGHT, CAUGHT[:-1]) == ["1 were caught and not handed over: p9@mail.example.org."]
+    assert other_emails(CAUGHT[1:], CAUGHT) == ["1 were handed over and not caught: p0@mail.example.org."]
+    assert len(other_emails(changed(3, message_id="<another@x>"), CAUGHT)) == 2
 
 
 # -- what the demo does with the answer
