@@ -37,8 +37,8 @@ def progress_details(
     if queue:
         lines.append("Asked and not yet answered: " + ", ".join(entry.command.verb for entry in queue))
     if survey.slots:
-        lines += ["", "| slot | | finished | of |", "|---|---|--:|--:|"]
-        lines += [f"| {line.label} | {bar(line)} | {line.finished:,} | {line.total:,} |" for line in survey.slots]
+        lines += ["", "| slot | | finished |", "|---|---|--:|"]
+        lines += [f"| {line.label} |{bar(line)}| {line.finished:,} of {line.total:,} |" for line in survey.slots]
     counts = survey.counts
     if counts.total:
         rows = [(s, counts.of(s)) for s in RecipientStatus if counts.of(s) or s in _ALWAYS]
@@ -51,7 +51,7 @@ def progress_details(
 def bar(line: SlotLine) -> str:
     """Return how much of a slot is finished as ten characters; full only when all of it is."""
     done = line.finished * _BAR // line.total if line.total else _BAR
-    return "█" * done + "░" * (_BAR - done)
+    return "\u00a0" + "▰" * done + "▱" * (_BAR - done) + "\u00a0"  # the UI's cells touch each other
 
 
 def what_is_next(survey: Survey, turn_at: datetime | None) -> str:

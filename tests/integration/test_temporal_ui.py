@@ -109,6 +109,45 @@ async def test_messages_are_found_by_their_search_attributes(harness: Harness) -
         assert await eventually(found) == [workflow_id(message_id, 1)]
 
 
+async def test_slots_have_a_bar_each_and_the_next_is_named_on_the_timer(harness: Harness) -> None:
+    await harness.add_contacts(200, prefix="t", time_zone="Asia/Tokyo")
+    await harness.add_contacts(100, prefix="u", time_zone="UTC")
+    message_id = await harness.draft()
+    handle = harness.handle(message_id)
+    in_an_hour = (datetime.now(UTC) + timedelta(hours=1)).replace(second=0, microsecond=0)
+    async with harness.worker():
+        # It has passed in Tokyo, which goes at once.
+        await harness.send(message_id, at=in_an_hour.replace(tzinfo=None), time_zone="contact")
+        next_one = f"{in_an_hour:%H:%M} UTC, 100 recipients at {in_an_hour:%Y-%m-%d %H:%M:%S} UTC"
+
+        async def sleeps() -> bool:
+            return next_one in await summaries_of(handle)
+
+        await eventually(sleeps)
+        details = (await details_of(handle)).replace("\u00a0", "")
+    assert f"**sending** · {next_one}" in details
+    assert " Asia/Tokyo |▰▰▰▰▰▰▰▰▰▰| 200 of 200 |" in details
+    assert f"| {in_an_hour:%H:%M} UTC |▱▱▱▱▱▱▱▱▱▱| 0 of 100 |" in details
+
+
+async def test_throttle_batches_have_a_bar_each_and_the_next_is_on_the_timer(harness: Harness) -> None:
+    await harness.add_contacts(300)
+    message_id = await harness.draft()
+    handle = harness.handle(message_id)
+    async with harness.worker():
+        await harness.send(message_id, throttle={"batch_size": 100, "every": "1h"})
+
+        async def sleeps() -> bool:
+            return any(
+                "the next throttle batch, 200 recipients in none yet at" in s for s in await summaries_of(handle)
+            )
+
+        await eventually(sleeps)
+        details = (await details_of(handle)).replace("\u00a0", "")
+    assert "UTC |▰▰▰▰▰▰▰▰▰▰| 100 of 100 |" in details
+    assert "| in no batch yet |▱▱▱▱▱▱▱▱▱▱| 0 of 200 |" in details
+
+
 async def test_details_are_set_again_after_continue_as_new(harness: Harness) -> None:
     harness.workflows = Workflows(harness.client, knobs=Knobs(continue_after_events=30))
     await harness.add_contacts(300)
