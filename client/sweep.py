@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 from client.temporal import Presence, Workflows
 from models.commands import Command, Verb
 from models.message import MessageStatus
-from storage import commands, ledger, messages, orphans, sending
+from storage import commands, ledger, lookout, messages, orphans
 from storage.database import Pool
 from storage.sending import Sending
 
@@ -75,11 +75,11 @@ class Sweep:
         await ledger.lapse_leases(self._pool, None)
 
     async def _start_what_is_not_adopted(self) -> None:
-        for start in await sending.not_adopted(self._pool, self._lost_after):
+        for start in await lookout.not_adopted(self._pool, self._lost_after):
             await self._workflows.start(start.message_id, start.generation, start.name, start.status)
 
     async def _repeat_terminates(self) -> None:
-        for message_id, generation in await sending.to_terminate(self._pool):
+        for message_id, generation in await lookout.to_terminate(self._pool):
             await self._workflows.terminate(message_id, generation, "unscheduled")
             await messages.forget_terminate(self._pool, message_id, generation)
 
@@ -96,12 +96,12 @@ class Sweep:
 
     async def _look_after_unknown_workflows(self) -> None:
         """Ask Temporal about a few messages at a time: its listing looks back a day, and its database may be lost."""
-        asked = await sending.adopted(self._pool, after=self._asked_up_to, most=_ASKED_AT_A_TIME)
+        asked = await lookout.adopted(self._pool, after=self._asked_up_to, most=_ASKED_AT_A_TIME)
         self._asked_up_to = asked[-1][0] if len(asked) == _ASKED_AT_A_TIME else ""
         for message_id, generation, status in asked:
             presence = await self._workflows.presence(message_id, generation)
             if presence is Presence.UNKNOWN and status is MessageStatus.SCHEDULED:
-                await sending.forget_adoption(self._pool, message_id, generation)
+                await lookout.forget_adoption(self._pool, message_id, generation)
             elif presence is not Presence.RUNNING:
                 await self._look_after_closed(message_id, generation, status)
 
@@ -125,9 +125,9 @@ class Sweep:
 
         One that nobody saw go is made up for by the workflows' own slow timer.
         """
-        was_held, self._held = self._held, await sending.is_held(self._pool)
+        was_held, self._held = self._held, await lookout.is_held(self._pool)
         if was_held and not self._held:
-            for message_id, generation in await sending.waiting(self._pool):
+            for message_id, generation in await lookout.waiting(self._pool):
                 await self._workflows.wake(message_id, generation)
 
     async def _repeat_commands(self) -> None:

@@ -82,11 +82,6 @@ async def apply(connection: Connection, message_id: str, plan: Plan, *, batch: i
     return Changes(joiners=joiners, leavers=leavers, suppressed=suppressed, returning=returning, moved=moved)
 
 
-async def drop(connection: Connection) -> None:
-    """Drop the table before its transaction ends, should that go on."""
-    await _sql.drop(connection)
-
-
 def _with_instants(audience: Audience, plan: Plan) -> tuple[str, list[object]]:
     """Return the audience's SELECT with the columns zone (the one that counts), due_at and skipped added."""
     query, arguments = audience_sql(audience)

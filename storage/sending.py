@@ -17,7 +17,6 @@ from models.ledger import (
     Beginning,
     BeginOutcome,
     OpenOutcome,
-    PendingStart,
     ResumeOutcome,
     Survey,
 )
@@ -36,6 +35,14 @@ _sql = load("sending")
 
 class _Superseded(Exception):
     """Roll the transaction of a resume back: a stop came first."""
+
+
+class _NotBegun(Exception):
+    """Roll the transaction of a beginning back: a hold, a command or another attempt came first."""
+
+    def __init__(self, beginning: Beginning) -> None:
+        super().__init__()
+        self.beginning = beginning
 
 
 class Sending:
@@ -69,62 +76,82 @@ class Sending:
             )
 
     async def begin(self, message_id: str, generation: int, *, as_of: datetime, late: Command) -> Beginning:
-        """Begin the send: status, recipients, throttle batch 0 and gate in one transaction.
+        """Begin the send: recipients, throttle batch 0, status and gate in one transaction.
 
         Not before somebody of the audience is due. A message that is later than `max_late` begins paused, by the
-        command `late`.
+        command `late`. However large the audience, a hold or an unschedule never waits for it: which of them was
+        first is decided by the last statements of the transaction.
         """
-        async with self._pool.acquire() as connection, connection.transaction():
-            await _sql.lock_hold(connection)
-            if await _sql.is_held(connection):
-                return Beginning(
-                    outcome=BeginOutcome.HELD, status=await self._status(connection, message_id, generation)
-                )
+        async with self._pool.acquire() as connection:
             state = await _sql.state(connection, message_id=message_id, generation=generation)
             if state is None:
                 return Beginning(outcome=BeginOutcome.SUPERSEDED)
             status = MessageStatus(state["status"])
             if status is not MessageStatus.SCHEDULED:
                 return _begun_already(status)
-            plan, schedule = Plan.model_validate(state["plan"]), Schedule.model_validate(state["schedule"])
-            audience = Audience.model_validate(state["audience"])
+            if await _sql.is_held(connection):
+                return Beginning(outcome=BeginOutcome.HELD, status=status)
+            plan, audience = Plan.model_validate(state["plan"]), Audience.model_validate(state["audience"])
             if (later := plan.next_instant(as_of)) is not None:
                 first = await audience_now.look_ahead(connection, audience, plan)
                 if first is None or first > as_of:
-                    await _sql.not_yet(connection, message_id=message_id, generation=generation, next_slot_at=first)
+                    await _sql.not_yet(
+                        connection, message_id=message_id, generation=generation, next_slot_at=first, as_of=as_of
+                    )
                     return Beginning(
                         outcome=BeginOutcome.NOT_YET, status=status, look_again_at=later, next_slot_at=first
                     )
-            await audience_now.read(connection, audience, plan)
-            first = await audience_now.first_due_at(connection) or max(plan.first_due_at, as_of)
-            is_late = as_of - first > self._max_late
-            begun = await _sql.begin(
+            try:
+                async with connection.transaction():
+                    status = await self._begin(connection, message_id, generation, state, as_of, late)
+            except _NotBegun as error:
+                return error.beginning
+        return Beginning(outcome=BeginOutcome.NEW, status=status)
+
+    async def _begin(
+        self,
+        connection: Connection,
+        message_id: str,
+        generation: int,
+        state: Mapping[str, Any],
+        as_of: datetime,
+        late: Command,
+    ) -> MessageStatus:
+        plan, schedule = Plan.model_validate(state["plan"]), Schedule.model_validate(state["schedule"])
+        throttle = schedule.throttle
+        await audience_now.read(connection, Audience.model_validate(state["audience"]), plan)
+        first = await audience_now.first_due_at(connection) or max(plan.first_due_at, as_of)
+        await audience_now.insert(connection, message_id, plan, batch=_first_batch(schedule))
+        if throttle is not None and (state["ends_at"] is None or as_of < state["ends_at"]):
+            turn = throttle.grid(first).latest(as_of)
+            await slots.fill_batch(connection, message_id, turn=turn, throttle=throttle, as_of=as_of)
+        # A look that found nobody due was in time: who joins in a zone that passed long ago makes nothing late.
+        is_late = as_of - max(first, state["looked_at"] or first) > self._max_late
+        status = MessageStatus.PAUSED if is_late else MessageStatus.SENDING
+        await _sql.lock_hold(connection)
+        if await _sql.is_held(connection):
+            raise _NotBegun(Beginning(outcome=BeginOutcome.HELD, status=MessageStatus.SCHEDULED))
+        begun = await _sql.begin(
+            connection,
+            message_id=message_id,
+            generation=generation,
+            status=status.value,
+            first_turn_at=first if throttle else None,
+        )
+        if begun is None:  # unscheduled or canceled meanwhile, or begun by another attempt
+            raise _NotBegun(_begun_already(await self._status(connection, message_id, generation)))
+        if is_late:
+            await commands.record(
                 connection,
-                message_id=message_id,
-                generation=generation,
-                status=(MessageStatus.PAUSED if is_late else MessageStatus.SENDING).value,
-                first_turn_at=first if schedule.throttle else None,
+                message_id,
+                generation,
+                late,
+                ReceiptOutcome.DONE,
+                before=MessageStatus.SCHEDULED,
+                after=status,
+                effective_at=await connection.fetchval("select clock_timestamp()"),
             )
-            if begun is None:  # unscheduled meanwhile
-                return _begun_already(await self._status(connection, message_id, generation))
-            await audience_now.insert(connection, message_id, plan, batch=_first_batch(schedule))
-            await audience_now.drop(connection)
-            throttle = schedule.throttle
-            if throttle is not None and (state["ends_at"] is None or as_of < state["ends_at"]):
-                turn = throttle.grid(first).latest(as_of)
-                await slots.fill_batch(connection, message_id, turn=turn, throttle=throttle, as_of=as_of)
-            if is_late:
-                await commands.record(
-                    connection,
-                    message_id,
-                    generation,
-                    late,
-                    ReceiptOutcome.DONE,
-                    before=MessageStatus.SCHEDULED,
-                    after=MessageStatus.PAUSED,
-                    effective_at=await connection.fetchval("select clock_timestamp()"),
-                )
-        return Beginning(outcome=BeginOutcome.NEW, status=MessageStatus.PAUSED if is_late else MessageStatus.SENDING)
+        return status
 
     async def open_batch(
         self, message_id: str, generation: int, *, turn: int, throttle: ThrottleRule, as_of: datetime
@@ -226,9 +253,7 @@ class Sending:
             raise _Superseded
         changes = await self._read_again(connection, message_id, state, as_of=as_of)
         ends_at = await _sql.move_end(connection, message_id=message_id, command_id=command.command_id)
-        expired = 0
-        if ends_at is not None and ends_at["ends_at"] is not None and ends_at["ends_at"] <= as_of:
-            expired = await slots.expire_unbatched(connection, message_id)
+        expired = await self._expire_at_resume(connection, message_id, ends_at or state["ends_at"], as_of)
         opened = await _sql.open_gate(
             connection, message_id=message_id, generation=generation, number=number, command_id=command.command_id
         )
@@ -259,13 +284,19 @@ class Sending:
                     return None
                 changes = await self._read_again(connection, message_id, state, as_of=as_of)
                 end = ends_at or state["ends_at"]
-                expired = 0
-                if end is not None and end <= as_of:
-                    expired = await slots.expire_unbatched(connection, message_id)
+                expired = await self._expire_at_resume(connection, message_id, end, as_of)
                 table = replace(await slots.slot_table(connection, message_id), ends_at=end)
                 return ResumeOutcome(status=MessageStatus.PAUSED, expired=expired, **asdict(changes)), table
             finally:
                 await transaction.rollback()
+
+    async def _expire_at_resume(
+        self, connection: Connection, message_id: str, ends_at: datetime | None, as_of: datetime
+    ) -> int:
+        """Expire who is in no batch if the end date has passed; not under a hold, whose release sees to it."""
+        if ends_at is None or ends_at > as_of or await _sql.is_held(connection):
+            return 0
+        return await slots.expire_unbatched(connection, message_id)
 
     async def _read_again(
         self, connection: Connection, message_id: str, state: Mapping[str, Any], *, as_of: datetime
@@ -347,40 +378,3 @@ def _begun_already(status: MessageStatus | None) -> Beginning:
 def _first_batch(schedule: Schedule) -> int:
     """Return the batch of new recipients: none yet under a throttle, else the one that everybody is in."""
     return UNBATCHED if schedule.throttle else 0
-
-
-async def not_adopted(pool: Pool, older_than: timedelta) -> list[PendingStart]:
-    """Return messages that no workflow has adopted for a while."""
-    return [
-        PendingStart(
-            message_id=row["id"], generation=row["generation"], name=row["name"], status=MessageStatus(row["status"])
-        )
-        async for row in _sql.not_adopted(pool, older_than=older_than)
-    ]
-
-
-async def to_terminate(pool: Pool) -> list[tuple[str, int]]:
-    """Return (message id, generation) of unscheduled messages whose workflow may still be there."""
-    return [(row["id"], row["generation"]) async for row in _sql.to_terminate(pool)]
-
-
-async def adopted(pool: Pool, *, after: str, most: int) -> list[tuple[str, int, MessageStatus]]:
-    """Return (id, generation, status) of messages whose workflow should be running, by id."""
-    rows = _sql.adopted(pool, after=after, most=most)
-    return [(row["id"], row["generation"], MessageStatus(row["status"])) async for row in rows]
-
-
-async def forget_adoption(pool: Pool, message_id: str, generation: int) -> None:
-    """Have a scheduled message started again."""
-    await _sql.forget_adoption(pool, message_id=message_id, generation=generation)
-
-
-async def is_held(pool: Pool) -> bool:
-    """Whether the hold is on."""
-    held: bool = await _sql.is_held(pool)
-    return held
-
-
-async def waiting(pool: Pool) -> list[tuple[str, int]]:
-    """Return (id, generation) of messages that a hold may have kept waiting, oldest first."""
-    return [(row["id"], row["generation"]) async for row in _sql.waiting(pool)]

@@ -26,6 +26,8 @@ create table messages (
     began_at       timestamptz,
     finished_at    timestamptz,
     next_slot_at   timestamptz,
+    -- When it was looked last whether somebody is due, and nobody was.
+    looked_at      timestamptz,
     -- Throttled: when turn 0 is, set when the send begins, and from when on no batch opens.
     first_turn_at  timestamptz,
     ends_at        timestamptz,

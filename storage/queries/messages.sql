@@ -44,7 +44,7 @@ select id from messages
 update messages
    set status = 'scheduled', generation = generation + 1, schedule = :schedule, plan = null,
        gate_open = false, gate_number = -1, accepted_at = :accepted_at,
-       adopted_at = null, began_at = null, finished_at = null, first_turn_at = null, ends_at = :ends_at,
+       adopted_at = null, began_at = null, finished_at = null, looked_at = null, first_turn_at = null, ends_at = :ends_at,
        next_slot_at = :next_slot_at, updated_at = clock_timestamp()
  where id = :id and status = 'draft'
 returning generation;

@@ -25,20 +25,19 @@ update messages
 returning id;
 
 -- name: state^
-select status, gate_open, gate_number, audience, schedule, plan, ends_at, generation from messages
+select status, gate_open, gate_number, audience, schedule, plan, looked_at, ends_at, generation from messages
  where id = :message_id and generation = :generation;
 
 -- name: not_yet!
 -- Nobody of the audience, as it is now, is due yet: the instant at which somebody will be.
-update messages set next_slot_at = :next_slot_at
- where id = :message_id and generation = :generation and status = 'scheduled'
-   and next_slot_at is distinct from :next_slot_at;
+update messages set next_slot_at = :next_slot_at, looked_at = :as_of
+ where id = :message_id and generation = :generation and status = 'scheduled';
 
--- name: move_end^
--- A resume may set another end date: the command's, if it brought one.
-update messages m set ends_at = coalesce(cast(c.details ->> 'ends_at' as timestamptz), m.ends_at)
+-- name: move_end$
+-- A resume may bring another end date; returns it, nothing if it brought none.
+update messages m set ends_at = cast(c.details ->> 'ends_at' as timestamptz)
   from commands c
- where m.id = :message_id and c.command_id = :command_id
+ where m.id = :message_id and c.command_id = :command_id and c.details ? 'ends_at'
 returning m.ends_at;
 
 -- name: survey^
