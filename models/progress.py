@@ -17,7 +17,7 @@ from models.throttle import Forecast, Grid, ThrottleRule, forecast
 #: Batches that are shown one by one: the last that were opened. A throttle may have thousands.
 _BATCHES_SHOWN = 50
 #: Lines that an operator sees in the Temporal UI: those around the present.
-_LINES_BEFORE, _LINES_AFTER = 4, 8
+LINES_BEFORE, LINES_AFTER = 4, 8
 #: The batch of recipients who are in none yet.
 UNBATCHED = -1
 
@@ -194,7 +194,7 @@ def slot_lines(table: SlotTable, throttle: ThrottleRule | None, *, as_of: dateti
         grid = throttle.grid(table.first_turn_at)
         found = [
             _line(f"batch of {grid.at(turn):%Y-%m-%d %H:%M:%S} UTC", grid.at(turn), table.of_batch(turn))
-            for turn, _, _ in table.batches[-_LINES_BEFORE:]
+            for turn, _, _ in table.batches[-LINES_BEFORE:]
         ]
         waiting = sum(number for _, number in table.waiting())
         if waiting:
@@ -204,7 +204,7 @@ def slot_lines(table: SlotTable, throttle: ThrottleRule | None, *, as_of: dateti
     come = sum(due_at <= as_of for due_at in instants)
     return [
         _line(slot_label(due_at, table.zones[due_at]), due_at, table.of_slot(due_at))
-        for due_at in instants[max(0, come - _LINES_BEFORE) : come + _LINES_AFTER]
+        for due_at in instants[max(0, come - LINES_BEFORE) : come + LINES_AFTER]
     ]
 
 

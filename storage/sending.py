@@ -21,7 +21,7 @@ from models.ledger import (
     Survey,
 )
 from models.message import Counts, MessageStatus
-from models.progress import UNBATCHED, SlotTable, slot_lines
+from models.progress import LINES_BEFORE, UNBATCHED, SlotTable, slot_lines
 from models.schedule import Schedule
 from models.slots import Plan, make_plan
 from models.throttle import ThrottleRule
@@ -168,7 +168,7 @@ class Sending:
                 return Survey(status=None)
             last = await commands.last_effective(connection, message_id)
             turns = await slots.turns(connection, message_id)
-            table = await slots.slot_table(connection, message_id)
+            table = await slots.slot_table(connection, message_id, last_batches=LINES_BEFORE if turns else None)
             throttle = Schedule.model_validate(row["schedule"]).throttle if row["schedule"] else None
         return Survey(
             status=MessageStatus(row["status"]),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from models.ledger import OpenOutcome, Turns
 from models.message import Counts
-from models.progress import SlotTable
+from models.progress import UNBATCHED, SlotTable
 from models.throttle import ThrottleRule
 from storage.database import Connection, Pool
 from storage.named_sql import load
@@ -14,16 +16,23 @@ from storage.named_sql import load
 _sql = load("slots")
 
 
-async def slot_table(connection: Connection, message_id: str) -> SlotTable:
-    """Return the kept counts by slot and batch: a message of a thousand batches has some thousand rows."""
+async def slot_table(connection: Connection, message_id: str, *, last_batches: int | None = None) -> SlotTable:
+    """Return the kept counts by slot and batch: a message of a thousand batches has some thousand rows.
+
+    With `last_batches`, of a throttled send, only those of the last so many, and of who is in none yet.
+    """
+    if last_batches is None:
+        batches = [_batch(row) async for row in _sql.batches(connection, message_id=message_id)]
+        kept = _sql.counts(connection, message_id=message_id)
+    else:
+        newest_first = _sql.last_batches(connection, message_id=message_id, most=last_batches)
+        batches = [_batch(row) async for row in newest_first][::-1]
+        wanted = [UNBATCHED, *(turn for turn, _, _ in batches)]
+        kept = _sql.counts_of_batches(connection, message_id=message_id, batches=wanted)
     counts = {
-        (row["due_at"], row["batch"]): Counts(**row["counts"], total=sum(row["counts"].values()))
-        async for row in _sql.counts(connection, message_id=message_id)
+        (row["due_at"], row["batch"]): Counts(**row["counts"], total=sum(row["counts"].values())) async for row in kept
     }
     zones = {row["due_at"]: row["zones"] async for row in _sql.zones(connection, message_id=message_id)}
-    batches = [
-        (row["turn"], row["opened_at"], row["size"]) async for row in _sql.batches(connection, message_id=message_id)
-    ]
     limits = await _sql.limits(connection, message_id=message_id)
     return SlotTable(
         counts=counts,
@@ -32,6 +41,10 @@ async def slot_table(connection: Connection, message_id: str) -> SlotTable:
         first_turn_at=limits["first_turn_at"] if limits else None,
         ends_at=limits["ends_at"] if limits else None,
     )
+
+
+def _batch(row: Mapping[str, Any]) -> tuple[int, datetime, int]:
+    return row["turn"], row["opened_at"], row["size"]
 
 
 async def turns(connection: Connection, message_id: str) -> Turns | None:

@@ -48,6 +48,8 @@ create table recipient_counts (
     number     bigint not null,
     primary key (message_id, lane, due_at, batch, status)
 ) with (fillfactor = 50);
+-- A throttled send looks at its last batches often, and may have thousands.
+create index recipient_counts_by_batch on recipient_counts (message_id, batch);
 
 -- One trigger adds the signed changes of every statement, whoever wrote it: no statement can forget to count.
 -- The lane is what the transaction says it is (`set_config('sendgate.lane', …, true)`).

@@ -5,11 +5,22 @@ select due_at, batch, jsonb_object_agg(status, number) as counts
          where message_id = :message_id group by due_at, batch, status having sum(number) <> 0) as summed
  group by due_at, batch;
 
+-- name: counts_of_batches
+-- The same of some batches alone.
+select due_at, batch, jsonb_object_agg(status, number) as counts
+  from (select due_at, batch, status, sum(number) as number from recipient_counts
+         where message_id = :message_id and batch = any (cast(:batches as int[]))
+         group by due_at, batch, status having sum(number) <> 0) as summed
+ group by due_at, batch;
+
 -- name: zones
 select due_at, zones from slots where message_id = :message_id;
 
 -- name: batches
 select turn, opened_at, size from batches where message_id = :message_id order by turn;
+
+-- name: last_batches
+select turn, opened_at, size from batches where message_id = :message_id order by turn desc limit :most;
 
 -- name: limits^
 select first_turn_at, ends_at from messages where id = :message_id;
