@@ -57,12 +57,14 @@ declare
              / greatest(p_max_batches - (select count(*) from batches where message_id = p_message_id), 1)));
     taken int;
 begin
-    update recipients r set batch = p_turn
-      from (select contact_id from recipients
-             where message_id = p_message_id and status = 'pending' and batch = -1 and due_at <= p_as_of
-             order by due_at, position limit wanted) as first
-     where r.message_id = p_message_id and r.contact_id = first.contact_id
-       and r.status = 'pending' and r.batch = -1; -- looked at again, should a cancel have been faster
+    -- By the rows' places, and not by a join: in `begin` the rows are so new that the planner takes them for few, and
+    -- a join over a million of them would never end. Locked first, and so looked at again, should a cancel be faster.
+    update recipients set batch = p_turn
+     where ctid = any (array(
+               select ctid from recipients
+                where message_id = p_message_id and status = 'pending' and batch = -1 and due_at <= p_as_of
+                order by due_at, position limit wanted
+                  for update));
     get diagnostics taken = row_count;
     if taken > 0 then
         insert into batches (message_id, turn, opened_at, size) values (p_message_id, p_turn, p_as_of, taken);
