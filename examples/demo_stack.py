@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -48,23 +48,22 @@ def running_stack() -> Iterator[Stack]:
 
     Raises StackDidNotStart; then its folder stays for the sake of its logs, else it is removed.
     """
-    folder = temporary_directory("sendgate-demo-")
-    data, log = folder / "stack", folder / "up.log"
-    with handled_by(lambda *_: None):  # a Ctrl-C just here would leave a process that nobody knows
-        process = _start(data, log)
-    logs_are_wanted = False
-    try:
-        stack = _wait_until_ready(process, data, log)
+    with ExitStack() as at_the_end:
+        logs = at_the_end.enter_context(ExitStack())
+        with held_back():  # a Ctrl-C just here would leave a folder or a process that nobody knows
+            folder = temporary_directory("sendgate-demo-")
+            logs.callback(shutil.rmtree, folder, ignore_errors=True)
+            data, log = folder / "stack", folder / "up.log"
+            process = _start(data, log)
+            at_the_end.callback(_stop, process)
+        try:
+            stack = _wait_until_ready(process, data, log)
+        except StackDidNotStart:
+            logs.pop_all()
+            raise
         os.environ[DATA_VARIABLE] = str(data)
+        at_the_end.callback(os.environ.pop, DATA_VARIABLE, None)
         yield stack
-    except StackDidNotStart:
-        logs_are_wanted = True
-        raise
-    finally:
-        os.environ.pop(DATA_VARIABLE, None)
-        _stop(process)
-        if not logs_are_wanted:
-            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
@@ -77,6 +76,16 @@ def handled_by(handler: Callable[[int, FrameType | None], None]) -> Iterator[Non
     finally:
         for number, former in before.items():
             signal.signal(number, former)
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let the signals that end the demo wait until the end of this; what came meanwhile is heeded there."""
+    came: list[int] = []
+    with handled_by(lambda number, _: came.append(number)):
+        yield
+    for number in came[:1]:
+        signal.raise_signal(number)
 
 
 def _start(data: Path, log: Path) -> subprocess.Popen[bytes]:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from temporalio.service import RPCError
 from client.local.ports import HOST, free_port
 from client.local.programs import NAMESPACE
 from client.temporal import SEARCH_ATTRIBUTES
-from examples.demo_stack import handled_by
+from examples.demo_stack import held_back
 from models.errors import SendgateError
 
 _PROGRAM = Path(sys.executable).with_name("temporal-test-server")
@@ -90,19 +90,18 @@ class VirtualTime:
 @contextmanager
 def _running_server(port: int) -> Iterator[subprocess.Popen[bytes]]:
     """Run the server, and kill it at the end: it keeps nothing."""
-    with handled_by(lambda *_: None):  # a Ctrl-C just here would leave a process that nobody knows
-        process = subprocess.Popen(
-            [_PROGRAM, str(port)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,  # a Ctrl-C at the terminal is for us: the workers say goodbye to it first
-        )
-    try:
+    with ExitStack() as at_the_end:
+        with held_back():  # a Ctrl-C just here would leave a process that nobody knows
+            process = subprocess.Popen(
+                [_PROGRAM, str(port)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # a Ctrl-C at the terminal is for us: the workers say goodbye to it first
+            )
+            at_the_end.callback(process.wait)
+            at_the_end.callback(process.kill)
         yield process
-    finally:
-        process.kill()
-        process.wait()
 
 
 @asynccontextmanager

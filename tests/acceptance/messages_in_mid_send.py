@@ -23,7 +23,7 @@ async def paused_in_mid_send(harness: Harness, **changes: Any) -> str:
 
 
 async def in_mid_send(harness: Harness, **changes: Any) -> str:
-    """A message of which some are sent, and which goes on for some ten seconds more."""
+    """A message of which some are sent, and which goes on for half a minute more."""
     message_id = await harness.draft(**changes)
     await harness.send(message_id)
     await until_some_are_sent(harness, message_id)
@@ -31,13 +31,13 @@ async def in_mid_send(harness: Harness, **changes: Any) -> str:
 
 
 async def until_some_are_sent(harness: Harness, message_id: str) -> None:
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=20)
 
     async def some_are_sent() -> bool:
         return (await harness.counts(message_id)).sent >= 10
 
     await eventually(some_are_sent)
-    harness.smtp.set(delay_ms=50)
+    harness.smtp.set(delay_ms=100)
 
 
 @asynccontextmanager
