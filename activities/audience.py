@@ -6,6 +6,7 @@ import asyncio
 
 from temporalio import activity
 
+from activities.attempt import as_of_now
 from activities.heartbeat import heartbeats
 from activities.ports import SendingPort
 from activities.requests import BeginRequest, MessageRef, ResumeRequest
@@ -36,7 +37,7 @@ class AudienceActivities:
         with heartbeats():
             async with self._places:
                 return await self._sending.begin(
-                    request.message_id, request.generation, as_of=request.as_of, late=request.late
+                    request.message_id, request.generation, as_of=as_of_now(request.as_of), late=request.late
                 )
 
     @activity.defn
@@ -45,5 +46,9 @@ class AudienceActivities:
         with heartbeats():
             async with self._places:
                 return await self._sending.resume(
-                    request.message_id, request.generation, request.command, request.number, as_of=request.as_of
+                    request.message_id,
+                    request.generation,
+                    request.command,
+                    request.number,
+                    as_of=as_of_now(request.as_of),
                 )

@@ -90,7 +90,14 @@ class SendingPort(Protocol):
     async def begin(self, message_id: str, generation: int, *, as_of: datetime, late: Command) -> Beginning: ...
     async def survey(self, message_id: str, generation: int, *, as_of: datetime, most: int) -> Survey: ...
     async def open_batch(
-        self, message_id: str, generation: int, *, turn: int, throttle: ThrottleRule, as_of: datetime
+        self,
+        message_id: str,
+        generation: int,
+        *,
+        gate_number: int,
+        turn: int,
+        throttle: ThrottleRule,
+        as_of: datetime,
     ) -> OpenOutcome: ...
     async def close_gate(
         self, message_id: str, generation: int, command: Command, number: int

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from temporalio import activity
 
+from activities.attempt import as_of_now
 from activities.heartbeat import heartbeats
 from activities.ports import SendingPort
 from activities.requests import MessageRef, OpenBatchRequest, SurveyRequest
@@ -31,9 +32,10 @@ class ProgressActivities:
             return await self._sending.open_batch(
                 request.message_id,
                 request.generation,
+                gate_number=request.gate_number,
                 turn=request.turn,
                 throttle=request.throttle,
-                as_of=request.as_of,
+                as_of=as_of_now(request.as_of),
             )
 
     @activity.defn

@@ -28,6 +28,7 @@ class SurveyRequest(MessageRef):
 
 
 class OpenBatchRequest(MessageRef):
+    gate_number: int = 0  # nothing opens once a command has moved the gate on from here
     turn: int
     throttle: ThrottleRule
     as_of: AwareDatetime

@@ -95,7 +95,6 @@ class BatchMessages(Drafts):
             if (answered := await self._answered_already(connection, message, command, same=same)) is not None:
                 return answered
             plan, zones = await self._check_send(connection, message, schedule, now=now, allow_empty=allow_empty)
-            due = [slot.due_at for zone in zones if (slot := plan.slot_of(zone)) is not None and not slot.skipped]
             workflows = await self._workflows()  # before anything changes
             async with connection.transaction():
                 generation = await messages.schedule(
@@ -103,7 +102,7 @@ class BatchMessages(Drafts):
                     message_id,
                     schedule,
                     accepted_at=now,
-                    next_slot_at=min(due, default=plan.first_due_at),
+                    next_slot_at=plan.first_due_of(zones) or plan.first_due_at,
                     ends_at=end_of(schedule),
                 )
                 if generation is not None:

@@ -66,6 +66,7 @@ class Survey(BaseModel):
 
     status: MessageStatus | None
     gate_open: bool = False
+    gate_number: int = 0  # of the command that moved the gate last
     held: bool = False
     due: int = 0  # recipients a claim would take now; counted up to a limit
     next_at: AwareDatetime | None = None  # when the next waiting one is due, or the next lease lapses

@@ -7,7 +7,7 @@ the workflow never reads the zone database.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import cached_property
 
@@ -46,6 +46,13 @@ class Plan(BaseModel):
     def _by_zone(self) -> dict[str, Slot]:
         return {zone: slot for slot in self.slots for zone in slot.zones}
 
+    def first_due_of(self, zones: Iterable[str | None]) -> datetime | None:
+        """Return when the first of contacts in these zones (None: in none) is due; None if nobody ever is."""
+        if not self.slots:
+            return self.first_due_at
+        slots = [slot for zone in zones if (slot := self.slot_of(zone)) and not slot.skipped]
+        return min((slot.due_at for slot in slots), default=None)
+
     def next_instant(self, moment: datetime) -> datetime | None:
         """Return the first instant behind `moment` at which a zone becomes due."""
         return min((slot.due_at for slot in self.slots if slot.due_at > moment and not slot.skipped), default=None)
@@ -76,14 +83,14 @@ def check_plan(schedule: Schedule, plan: Plan, zones: Mapping[str | None, int], 
 
     Raises InvalidInput: `at_in_past` when the time has passed for all of them, or an end before the first of them.
     """
-    slots = [slot for zone in zones or {None: 0} if (slot := plan.slot_of(zone))]
-    if slots and schedule.at is not None and schedule.passed_zones is not PassedZones.NEXT_DAY:
-        latest = max(in_zone(schedule.at, zone_meant(plan, zone)) for zone in zones or {None: 0})
+    zones = zones or {None: 0}
+    if plan.slots and schedule.at is not None and schedule.passed_zones is not PassedZones.NEXT_DAY:
+        latest = max(in_zone(schedule.at, zone_meant(plan, zone)) for zone in zones)
         tolerance = PAST_TOLERANCE if schedule.passed_zones is PassedZones.SEND else timedelta(0)
         if latest < accepted_at - tolerance:
             raise in_the_past(schedule.at, " in every time zone of the audience")
     ends_at = end_of(schedule)
-    first = max(accepted_at, min((slot.due_at for slot in slots if not slot.skipped), default=plan.first_due_at))
+    first = max(accepted_at, plan.first_due_of(zones) or plan.first_due_at)
     if ends_at is not None and ends_at <= first:
         raise InvalidInput(
             f"ends_at ({ends_at:%Y-%m-%d %H:%M} UTC) is not after the start ({first:%Y-%m-%d %H:%M} UTC): no batch"

@@ -51,20 +51,11 @@ async def first_due_at(connection: Connection) -> datetime | None:
     return first
 
 
-async def look_ahead(connection: Connection, audience: Audience, plan: Plan) -> datetime | None:
-    """Return the same as `first_due_at` of an audience that is not in the table, without filling it."""
-    query, arguments = _with_instants(audience, plan)
-    first: datetime | None = await connection.fetchval(
-        f"select min(due_at) from ({query}) as a where not suppressed and not skipped",  # noqa: S608  # our own
-        *arguments,
-    )
-    return first
-
-
 async def insert(connection: Connection, message_id: str, plan: Plan, *, batch: int) -> int:
     """Insert who is in the table and no recipient yet; return how many. `batch`: -1 where a throttle opens batches."""
     if plan.slots:
-        await slots.note_zones(connection, message_id)
+        due = [row async for row in _sql.zones_of_joiners(connection, message_id=message_id)]
+        await slots.note_zones(connection, message_id, due)
     joiners: int = await _sql.add_joiners(connection, message_id=message_id, batch=batch)
     return joiners
 
@@ -74,12 +65,20 @@ async def apply(connection: Connection, message_id: str, plan: Plan, *, batch: i
     await _sql.pass_on(connection, message_id=message_id)
     leavers = await _sql.withdraw_leavers(connection, message_id=message_id)
     suppressed = await _sql.suppress_unsent(connection, message_id=message_id)
-    returning = await _sql.bring_back(connection, message_id=message_id, batch=batch)
-    moved = 0
+    returning = [row async for row in _sql.bring_back(connection, message_id=message_id, batch=batch)]
+    moved = []
     if plan.slots:
-        moved = await _sql.move_to_zones(connection, message_id=message_id, batch=batch, as_of=as_of)
+        moves = _sql.move_to_zones(connection, message_id=message_id, batch=batch, as_of=as_of)
+        moved = [row async for row in moves]
+        await slots.note_zones(connection, message_id, returning + moved)
     joiners = await insert(connection, message_id, plan, batch=batch)
-    return Changes(joiners=joiners, leavers=leavers, suppressed=suppressed, returning=returning, moved=moved)
+    return Changes(
+        joiners=joiners,
+        leavers=leavers,
+        suppressed=suppressed,
+        returning=sum(row["contacts"] for row in returning),
+        moved=sum(row["contacts"] for row in moved),
+    )
 
 
 def _with_instants(audience: Audience, plan: Plan) -> tuple[str, list[object]]:

@@ -26,7 +26,7 @@ from models.schedule import Schedule
 from models.slots import Plan, make_plan
 from models.throttle import ThrottleRule
 from models.transitions import rule
-from storage import audience_now, commands, ledger, slots
+from storage import audience, audience_now, commands, ledger, slots
 from storage.database import Connection, Pool
 from storage.named_sql import load
 
@@ -91,9 +91,10 @@ class Sending:
                 return _begun_already(status)
             if await _sql.is_held(connection):
                 return Beginning(outcome=BeginOutcome.HELD, status=status)
-            plan, audience = Plan.model_validate(state["plan"]), Audience.model_validate(state["audience"])
+            plan, whom = Plan.model_validate(state["plan"]), Audience.model_validate(state["audience"])
             if (later := plan.next_instant(as_of)) is not None:
-                first = await audience_now.look_ahead(connection, audience, plan)
+                zones = await audience.zones(connection, whom)
+                first = plan.first_due_of(zones)
                 if first is None or first > as_of:
                     await _sql.not_yet(
                         connection, message_id=message_id, generation=generation, next_slot_at=first, as_of=as_of
@@ -154,10 +155,25 @@ class Sending:
         return status
 
     async def open_batch(
-        self, message_id: str, generation: int, *, turn: int, throttle: ThrottleRule, as_of: datetime
+        self,
+        message_id: str,
+        generation: int,
+        *,
+        gate_number: int,
+        turn: int,
+        throttle: ThrottleRule,
+        as_of: datetime,
     ) -> OpenOutcome:
         """Open the throttle batch of a turn, or expire the rest when the end date has passed."""
-        return await slots.open_batch(self._pool, message_id, generation, turn=turn, throttle=throttle, as_of=as_of)
+        return await slots.open_batch(
+            self._pool,
+            message_id,
+            generation,
+            gate_number=gate_number,
+            turn=turn,
+            throttle=throttle,
+            as_of=as_of,
+        )
 
     async def survey(self, message_id: str, generation: int, *, as_of: datetime, most: int) -> Survey:
         """Look at the ledger, after leases that are over have lapsed. `due` is counted up to `most`."""
@@ -173,6 +189,7 @@ class Sending:
         return Survey(
             status=MessageStatus(row["status"]),
             gate_open=row["gate_open"],
+            gate_number=row["gate_number"],
             held=row["held"],
             due=row["due"],
             next_at=row["next_at"],
@@ -222,15 +239,15 @@ class Sending:
         """
         async with self._pool.acquire() as connection:
             await commands.ask(connection, message_id, generation, command)
-            if answered := await commands.receipt(connection, command.command_id):
-                return ResumeOutcome(
-                    status=await self._status(connection, message_id, generation),
-                    superseded=answered.outcome is ReceiptOutcome.SUPERSEDED,
-                )
+            if answered := await self._resumed_already(connection, message_id, generation, command):
+                return answered
             try:
                 async with connection.transaction():
                     return await self._resume(connection, message_id, generation, command, number, as_of)
             except _Superseded:
+                # By a stop; or by another attempt at the same command, which was at work beside this one.
+                if answered := await self._resumed_already(connection, message_id, generation, command):
+                    return answered
                 status = await self._status(connection, message_id, generation)
                 if status is not None:
                     await commands.record(
@@ -244,6 +261,17 @@ class Sending:
                         explanation="A stop came after it: stop beats go.",
                     )
                 return ResumeOutcome(status=status, superseded=True)
+
+    async def _resumed_already(
+        self, connection: Connection, message_id: str, generation: int, command: Command
+    ) -> ResumeOutcome | None:
+        answered = await commands.receipt(connection, command.command_id)
+        if answered is None:
+            return None
+        return ResumeOutcome(
+            status=await self._status(connection, message_id, generation),
+            superseded=answered.outcome is ReceiptOutcome.SUPERSEDED,
+        )
 
     async def _resume(
         self, connection: Connection, message_id: str, generation: int, command: Command, number: int, as_of: datetime
@@ -320,6 +348,8 @@ class Sending:
             status = await self._status(connection, message_id, generation)
             if status is None:
                 return None
+            if outcome is ReceiptOutcome.REFUSED and command.verb.is_stop:
+                await _sql.forget_refused_stop(connection, message_id=message_id, generation=generation)
             last = await commands.last_effective(connection, message_id)
             done_by = last[0] if outcome is ReceiptOutcome.DONE and last and last[1] is command.verb else None
             if done_by is not None and await commands.asks_for_another_end(connection, command.command_id):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -58,15 +59,20 @@ async def open_batch(
     message_id: str,
     generation: int,
     *,
+    gate_number: int,
     turn: int,
     throttle: ThrottleRule,
     as_of: datetime,
 ) -> OpenOutcome:
-    """Open the batch of a turn in one transaction, or expire the rest when the end date has passed. Safe to repeat."""
+    """Open the batch of a turn in one transaction, or expire the rest when the end date has passed. Safe to repeat.
+
+    Nothing is opened once a command has moved the gate on from `gate_number`.
+    """
     outcome = await _sql.open_batch(
         connection,
         message_id=message_id,
         generation=generation,
+        gate_number=gate_number,
         turn=turn,
         batch_size=throttle.batch_size,
         max_batches=throttle.max_batches,
@@ -96,6 +102,12 @@ async def expire_unbatched(connection: Connection, message_id: str) -> int:
     return expired
 
 
-async def note_zones(connection: Connection, message_id: str) -> None:
-    """Note the zones of those of `audience_now` who are about to become recipients."""
-    await _sql.note_zones(connection, message_id=message_id)
+async def note_zones(connection: Connection, message_id: str, due: Iterable[Mapping[str, Any]]) -> None:
+    """Note the zones of recipients at the instants at which they are due (rows of due_at, zone, contacts)."""
+    slots: defaultdict[datetime, list[tuple[int, str]]] = defaultdict(list)
+    for row in due:
+        slots[row["due_at"]].append((-row["contacts"], row["zone"]))
+    for due_at, zones in sorted(slots.items()):
+        await _sql.note_zones(
+            connection, message_id=message_id, due_at=due_at, zones=[zone for _, zone in sorted(zones)]
+        )

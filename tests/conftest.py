@@ -8,6 +8,7 @@ import shutil
 import sys
 import zoneinfo
 from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
@@ -71,6 +72,13 @@ async def template_database(postgres: PostgresCluster) -> str:
 @pytest.fixture
 async def database_url(postgres: PostgresCluster, template_database: str) -> AsyncIterator[str]:
     """The address of a fresh database."""
+    async with fresh_database(postgres, template_database) as url:
+        yield url
+
+
+@asynccontextmanager
+async def fresh_database(postgres: PostgresCluster, template_database: str) -> AsyncIterator[str]:
+    """Make a database with our tables and nothing in it; return its address, and drop it at the end."""
     name = f"test_{next(_numbers)}"
     connection = await asyncpg.connect(postgres.url())
     await connection.execute(f'create database "{name}" template "{template_database}"')

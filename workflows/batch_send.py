@@ -103,7 +103,9 @@ class BatchSendWorkflow:
         look_at = self._look_again_at or self._plan.first_due_at
         assert look_at is not None  # adopted
         if workflow.now() < look_at:
-            await self._sleep_until(look_at, f"{self._plan.name}: to be sent")
+            looks = look_at != self._plan.next_slot_at  # somebody may have come into an earlier zone meanwhile
+            what = "look whether somebody is due" if looks else "to be sent"
+            await self._sleep_until(look_at, f"{self._plan.name}: {what}")
             return
         wakes = self._wakes
         late = self._own_command(Verb.PAUSE, "It begins too long after its time; resume to send it all the same.")
@@ -126,8 +128,8 @@ class BatchSendWorkflow:
         if survey.held:
             self._next_turn = None  # what passes under the hold is missed
             await self._wait_for_wake("held; nothing leaves until the hold is released", wakes)
-        elif not survey.gate_open:  # closed by a stop that came as the send began, and was refused: keep it stopped
-            self._queue.append(self._own_command(Verb.PAUSE, "A stop came as the send began; resume to go on."))
+        elif not survey.gate_open:  # by nobody's command: keep it stopped
+            self._queue.append(self._own_command(Verb.PAUSE, "Its gate was found closed; resume to go on."))
         elif turn_at is not None and turn_at <= workflow.now():
             await self._open_batch(survey)
         elif survey.due:
@@ -163,8 +165,14 @@ class BatchSendWorkflow:
         grid = throttle.grid(turns.first_turn_at)
         turn = max(self._next_turn, grid.latest(workflow.now()))
         what = f"the throttle batch of {instant(grid.at(turn))}"
-        await self._unless_stopped(self._calls.open_batch(turn, throttle, what))
+        opening = self._calls.start_opening(turn, throttle, what, gate_number=survey.gate_number)
+        await workflow.wait_condition(lambda: opening.done() or self._queue.first_stop is not None)
         self._next_turn = None
+        if opening.done():
+            opening.result()
+        else:  # nothing of it can leave any more: a stop does not wait for it
+            opening.cancel()
+            opening.add_done_callback(lambda opening: opening.cancelled() or opening.exception())  # any end will do
 
     async def _look(self) -> Survey:
         self._survey = await self._calls.survey(self._plan.lanes * self._plan.window)

@@ -75,11 +75,19 @@ class Calls:
             **_QUICK,
         )
 
-    async def open_batch(self, turn: int, throttle: ThrottleRule, what: str) -> OpenOutcome:
-        """`what` is the turn as an operator reads it."""
-        return await workflow.execute_activity_method(
+    def start_opening(
+        self, turn: int, throttle: ThrottleRule, what: str, *, gate_number: int
+    ) -> workflow.ActivityHandle[OpenOutcome]:
+        """Open a throttle batch; `what` is the turn as an operator reads it. A stop need not wait for its end."""
+        return workflow.start_activity_method(
             ProgressActivities.open_batch,
-            OpenBatchRequest(**self._ref.model_dump(), turn=turn, throttle=throttle, as_of=workflow.now()),
+            OpenBatchRequest(
+                **self._ref.model_dump(),
+                gate_number=gate_number,
+                turn=turn,
+                throttle=throttle,
+                as_of=workflow.now(),
+            ),
             summary=f"open {what}",
             **_LONG,
         )

@@ -28,6 +28,13 @@ create table recipients (
     unique (message_id, address_key) -- one address, one email
 );
 
+-- Whether somebody is still to be mailed. In the words of the two indexes that follow, so that these are used: who is
+-- in no batch yet is never deferred.
+create function is_waiting(status recipient_status, batch int) returns boolean immutable language sql as
+$$
+    select status in ('pending', 'deferred') and batch >= 0 or status = 'pending' and batch = -1
+$$;
+
 -- What a claim may take, oldest first.
 create index recipients_waiting on recipients (message_id, coalesce(next_try_at, due_at), position)
     where status in ('pending', 'deferred') and batch >= 0;

@@ -197,12 +197,12 @@ begin
     end if;
     quiet_at := clock_timestamp();
     if target = 'paused' and message.status = 'sending'
-       and not exists (select from recipients where message_id = p_message_id and status in ('pending', 'deferred')) then
+       and not exists (select from recipients where message_id = p_message_id and is_waiting(status, batch)) then
         target := 'sent'; -- overtaken by the last email: there is nothing left to resume
     end if;
     if target = 'canceled' then
         update recipients set status = 'canceled', settled_at = quiet_at
-         where message_id = p_message_id and status in ('pending', 'deferred');
+         where message_id = p_message_id and is_waiting(status, batch);
     end if;
     update messages
        set status = target, updated_at = quiet_at,
@@ -218,7 +218,7 @@ begin
     update messages
        set status = 'sent', gate_open = false, finished_at = clock_timestamp(), updated_at = clock_timestamp()
      where id = p_message_id and generation = p_generation and status = 'sending' and gate_open
-       and not exists (select from recipients where message_id = p_message_id and status in ('pending', 'deferred'))
+       and not exists (select from recipients where message_id = p_message_id and is_waiting(status, batch))
        and not exists (select from recipients where message_id = p_message_id and status = 'claimed');
     return (select status from messages where id = p_message_id and generation = p_generation);
 end $$;

@@ -75,11 +75,13 @@ end $$;
 -- Open the batch of a turn, or expire the rest when the end date has passed. Safe to repeat.
 --
 -- `opened`: there is a batch of this turn or a later one, now or before. `ended`: the rest has expired. Or why nothing
--- was done: `nobody_due`, `unfinished` (the batch before), `stopped` (by a gate that is closed, or another generation),
--- `held`. The gate is no barrier here as it is for claims: of a batch that opens while a stop takes hold nothing
--- leaves, and a resume finds it as the interrupted one. So a stop never waits for an opening.
+-- was done: `nobody_due`, `unfinished` (the batch before), `stopped` (the gate is closed, or was and is open again by
+-- another number; or another generation), `held`. The gate is no barrier here as it is for claims: of a batch that opens
+-- while a stop takes hold nothing leaves, and a resume finds it as the interrupted one. So a stop never waits for an
+-- opening, and one that comes too late finds another gate number.
 create function open_batch(
-    p_message_id text, p_generation int, p_turn int, p_batch_size int, p_max_batches int, p_as_of timestamptz
+    p_message_id text, p_generation int, p_gate_number bigint, p_turn int, p_batch_size int, p_max_batches int,
+    p_as_of timestamptz
 ) returns text language plpgsql as $$
 declare
     message messages;
@@ -88,7 +90,8 @@ begin
     -- One opening at a time: an attempt that was given up on may still be at work.
     perform pg_advisory_xact_lock(hashtextextended('batches/' || p_message_id, 5));
     select * into message from messages
-     where id = p_message_id and generation = p_generation and status = 'sending' and gate_open;
+     where id = p_message_id and generation = p_generation and status = 'sending' and gate_open
+       and gate_number = p_gate_number;
     if not found then
         return 'stopped';
     end if;

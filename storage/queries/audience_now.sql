@@ -47,7 +47,7 @@ with stopped as (
     returning 1)
 select count(*) from stopped;
 
--- name: bring_back$
+-- name: bring_back
 -- Withdrawn or suppressed recipients whose cause is gone: in the audience, and not suppressed. They are due as joiners
 -- are, and as these in no throttle batch.
 with returned as (
@@ -56,10 +56,10 @@ with returned as (
      where r.message_id = :message_id and r.contact_id = a.contact_id and not a.skipped
        and r.status in ('withdrawn', 'suppressed')
        and not exists (select from suppressions s where s.address_key = r.address_key)
-    returning 1)
-select count(*) from returned;
+    returning a.due_at, a.zone)
+select due_at, zone, count(*) as contacts from returned group by due_at, zone;
 
--- name: move_to_zones$
+-- name: move_to_zones
 -- Unsent recipients whose zone was edited and whose instant is another one now. Members of an open throttle batch, and
 -- whoever is due at once before and after, stay.
 with moved as (
@@ -68,8 +68,15 @@ with moved as (
      where r.message_id = :message_id and r.contact_id = a.contact_id and not a.skipped
        and r.status = 'pending' and r.attempts = 0 and r.batch = :batch
        and r.due_at <> a.due_at and greatest(r.due_at, a.due_at) > :as_of
-    returning 1)
-select count(*) from moved;
+    returning a.due_at, a.zone)
+select due_at, zone, count(*) as contacts from moved group by due_at, zone;
+
+-- name: zones_of_joiners
+-- The zones of contacts who are about to become recipients, at the instants at which they will be due.
+select a.due_at, a.zone, count(*) as contacts from audience_now a
+ where not a.skipped
+   and not exists (select from recipients r where r.message_id = :message_id and r.contact_id = a.contact_id)
+ group by a.due_at, a.zone;
 
 -- name: add_joiners$
 -- Contacts who came into the audience stand behind all others. Those of zones that are skipped have expired.

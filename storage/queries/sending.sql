@@ -28,6 +28,10 @@ returning id;
 select status, gate_open, gate_number, audience, schedule, plan, looked_at, ends_at, generation from messages
  where id = :message_id and generation = :generation;
 
+-- name: forget_refused_stop!
+-- A stop that came while it was looked whether it is time, and was refused: what begins later does not begin stopped.
+update messages set gate_number = -1 where id = :message_id and generation = :generation and status = 'scheduled';
+
 -- name: not_yet!
 -- Nobody of the audience, as it is now, is due yet: the instant at which somebody will be.
 update messages set next_slot_at = :next_slot_at, looked_at = :as_of
@@ -41,15 +45,16 @@ update messages m set ends_at = cast(c.details ->> 'ends_at' as timestamptz)
 returning m.ends_at;
 
 -- name: survey^
--- What is due, counted up to a limit, and when the next thing happens: the next waiting row, or the next lapse.
-select m.status, m.gate_open, m.schedule, exists (select from hold) as held, counts_of(m.id) as counts,
+-- What is due, counted up to a limit, and when the next thing happens by the caller's clock: the next waiting row, or
+-- the next lapse. A lease is by the clock of the database, which may be another.
+select m.status, m.gate_open, m.gate_number, m.schedule, exists (select from hold) as held, counts_of(m.id) as counts,
        (select count(*) from (select from recipients r
                                where r.message_id = m.id and r.status in ('pending', 'deferred') and r.batch >= 0
                                  and coalesce(r.next_try_at, r.due_at) <= :as_of limit :most) as due) as due,
        least((select min(coalesce(r.next_try_at, r.due_at)) from recipients r
                where r.message_id = m.id and r.status in ('pending', 'deferred') and r.batch >= 0
                  and coalesce(r.next_try_at, r.due_at) > :as_of),
-             (select min(r.lease_until) from recipients r
+             (select :as_of + (min(r.lease_until) - clock_timestamp()) from recipients r
                where r.message_id = m.id and r.status = 'claimed')) as next_at
   from messages m
  where m.id = :message_id and m.generation = :generation;

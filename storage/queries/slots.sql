@@ -36,7 +36,7 @@ select m.first_turn_at, m.ends_at, latest.turn as latest, unbatched(m.id) as wai
  where m.id = :message_id and m.first_turn_at is not null;
 
 -- name: open_batch$
-select open_batch(:message_id, :generation, :turn, :batch_size, :max_batches, :as_of);
+select open_batch(:message_id, :generation, :gate_number, :turn, :batch_size, :max_batches, :as_of);
 
 -- name: fill_batch$
 select fill_batch(:message_id, :turn, :batch_size, :max_batches, :as_of);
@@ -45,13 +45,7 @@ select fill_batch(:message_id, :turn, :batch_size, :max_batches, :as_of);
 select expire_unbatched(:message_id);
 
 -- name: note_zones!
--- The zones of contacts who are about to become recipients, at the instants at which they will be due.
-insert into slots as known (message_id, due_at, zones)
-select :message_id, due_at, array_agg(zone order by contacts desc, zone)
-  from (select a.due_at, a.zone, count(*) as contacts from audience_now a
-         where not a.skipped
-           and not exists (select from recipients r where r.message_id = :message_id and r.contact_id = a.contact_id)
-         group by a.due_at, a.zone) as found
- group by due_at
+-- Zones in which recipients become due at an instant, the largest first.
+insert into slots as known (message_id, due_at, zones) values (:message_id, :due_at, :zones)
     on conflict (message_id, due_at) do update
        set zones = known.zones || array(select unnest(excluded.zones) except select unnest(known.zones));

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from client.local.postgres import PostgresCluster
 from models.audience import Audience
 from models.commands import Command, Verb
 from models.ledger import BeginOutcome, OpenOutcome
@@ -15,8 +17,9 @@ from models.message import Counts, MessageContent, MessageStatus
 from models.schedule import Schedule, end_of
 from models.throttle import ThrottleRule
 from storage import commands, messages
-from storage.database import Pool
+from storage.database import Connection, Pool, open_pool
 from storage.sending import Sending
+from tests.conftest import fresh_database
 from tests.eventually import eventually
 
 START = datetime(2030, 1, 7, 9, 0, tzinfo=UTC)
@@ -31,6 +34,7 @@ class Throttled:
         self.pool = pool
         self.sending = Sending(pool, max_late=timedelta(hours=12))
         self.id = ""
+        self.gate_number = 0  # as the last survey showed it
 
     async def begin(self, people: int, throttle: dict[str, Any], as_of: datetime = START) -> BeginOutcome:
         await self.pool.execute(
@@ -54,7 +58,14 @@ class Throttled:
 
     async def open(self, turn: int, *, late: timedelta = timedelta(0), throttle: ThrottleRule = TENS) -> OpenOutcome:
         as_of = START + turn * QUARTER + late
-        return await self.sending.open_batch(self.id, 1, turn=turn, throttle=throttle, as_of=as_of)
+        return await self.sending.open_batch(
+            self.id, 1, gate_number=self.gate_number, turn=turn, throttle=throttle, as_of=as_of
+        )
+
+    async def pause(self, number: int) -> None:
+        pause = command(Verb.PAUSE)
+        await self.sending.close_gate(self.id, 1, pause, number)
+        assert await self.sending.confirm_stop(self.id, 1, pause, number) is MessageStatus.PAUSED
 
     async def finish_batch(self) -> None:
         await self.pool.execute("update recipients set status = 'sent' where status = 'pending' and batch >= 0")
@@ -78,6 +89,14 @@ def command(verb: Verb) -> Command:
         source="test",
         requested_at=datetime.now(UTC),
     )
+
+
+async def rows_read(connection: Connection) -> int:
+    """Return how many rows of the ledger this connection has read, but for what it has reported already."""
+    read: int = await connection.fetchval(
+        "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'recipients'"
+    )
+    return read
 
 
 @pytest.fixture
@@ -172,7 +191,7 @@ async def test_a_stop_does_not_wait_for_an_opening(throttled: Throttled) -> None
         transaction = connection.transaction()
         await transaction.start()
         await connection.fetchval(
-            "select open_batch($1, 1, 1, 10, null, $2)", throttled.id, START + QUARTER
+            "select open_batch($1, 1, 0, 1, 10, null, $2)", throttled.id, START + QUARTER
         )  # not committed: at work still
         pause = command(Verb.PAUSE)
         await asyncio.wait_for(throttled.sending.close_gate(throttled.id, 1, pause, 1), 5)
@@ -191,7 +210,7 @@ async def test_a_cancel_meets_an_opening_and_all_are_canceled(throttled: Throttl
     async with throttled.pool.acquire() as connection:
         transaction = connection.transaction()
         await transaction.start()
-        await connection.fetchval("select open_batch($1, 1, 1, 10, null, $2)", throttled.id, START + QUARTER)
+        await connection.fetchval("select open_batch($1, 1, 0, 1, 10, null, $2)", throttled.id, START + QUARTER)
         await throttled.sending.close_gate(throttled.id, 1, cancel, 1)
         canceling = asyncio.create_task(throttled.sending.confirm_stop(throttled.id, 1, cancel, 1))
 
@@ -204,6 +223,70 @@ async def test_a_cancel_meets_an_opening_and_all_are_canceled(throttled: Throttl
     counts = await throttled.counts()
     assert (counts.canceled, counts.sent, counts.pending) == (15, 10, 0)
     assert counts.parts == counts.total
+
+
+async def test_an_opening_that_comes_after_a_pause_and_its_resume_opens_nothing(throttled: Throttled) -> None:
+    """A stop does not wait for it: it may be asked anew by an attempt that nobody awaits any more."""
+    await throttled.begin(25, {"batch_size": 10})
+    await throttled.finish_batch()
+    await throttled.pause(1)
+    resumed = await throttled.sending.resume(throttled.id, 1, command(Verb.RESUME), 2, as_of=START + 2 * QUARTER)
+    assert resumed.status is MessageStatus.SENDING
+    assert await throttled.open(2) is OpenOutcome.STOPPED
+    survey = await throttled.sending.survey(throttled.id, 1, as_of=START, most=1)
+    throttled.gate_number = survey.gate_number
+    assert await throttled.open(3) is OpenOutcome.OPENED
+    assert await throttled.batches() == {0: 10, 3: 10}
+
+
+async def test_two_attempts_at_one_resume_say_the_same(throttled: Throttled) -> None:
+    """One was given up on and is at work still: it was not superseded by itself."""
+    await throttled.begin(25, {"batch_size": 10})
+    for number in range(1, 20, 2):
+        await throttled.pause(number)
+        resume = command(Verb.RESUME)
+        outcomes = await asyncio.gather(
+            *(throttled.sending.resume(throttled.id, 1, resume, number + 1, as_of=START) for _ in range(3))
+        )
+        assert [(done.status, done.superseded) for done in outcomes] == [(MessageStatus.SENDING, False)] * 3
+
+
+async def test_a_beginning_takes_longer_in_proportion_on_tables_that_nobody_analyzed(
+    postgres: PostgresCluster, template_database: str
+) -> None:
+    """The planner takes rows that were inserted just now for few: a join over them took the square of the time."""
+    seconds = []
+    for people in (5_000, 40_000):
+        async with fresh_database(postgres, template_database) as url, open_pool(url, most=2) as pool:
+            await pool.execute("alter table recipients set (autovacuum_enabled = false)")
+            message = Throttled(pool)
+            began = time.monotonic()
+            await message.begin(people, {"batch_size": people // 2})
+            seconds.append(time.monotonic() - began)
+            assert await message.batches() == {0: people // 2}
+    assert seconds[1] / seconds[0] < 24  # 8 times as many; the square would be 64 times the time
+
+
+async def test_the_end_of_a_send_reads_whom_it_is_about_and_not_all_others(throttled: Throttled) -> None:
+    """At a million recipients a pause that is confirmed would take a second more."""
+    await throttled.begin(5_000, {"batch_size": 2_500})
+    await throttled.pool.execute("update recipients set status = 'sent' where position < 5_000")
+    pause, cancel = command(Verb.PAUSE), command(Verb.CANCEL)
+    async with throttled.pool.acquire() as connection:
+        await commands.ask(connection, throttled.id, 1, pause)
+        await commands.ask(connection, throttled.id, 1, cancel)
+    await throttled.pool.execute("vacuum analyze recipients")
+    for statement in (
+        "select finish($1, 1)",
+        "select close_gate($1, 1, 1)",
+        f"select confirm_stop($1, 1, 1, '{pause.command_id}', 'pause')",
+        f"select confirm_stop($1, 1, 1, '{cancel.command_id}', 'cancel')",
+    ):
+        async with throttled.pool.acquire() as connection, connection.transaction():
+            before = await rows_read(connection)
+            await connection.execute(statement.replace("$1", f"'{throttled.id}'"))
+            assert await rows_read(connection) - before < 100, statement
+    assert await throttled.pool.fetchval("select status from messages") == "canceled"
 
 
 async def test_the_end_date_of_a_resume_is_kept_only_when_the_resume_is_done(throttled: Throttled) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.api.enums.v1 import EventType
 
 from models.schedule import PassedZones, Schedule
 from models.wall_clock import ClockChange
@@ -157,3 +159,32 @@ async def test_the_preview_names_the_zones_that_go_at_once(virtual: VirtualHarne
     assert preview.at_once == 4
     assert preview.next_begins_at == preview.finishes_at == when("+1d 13:00")
     assert preview.to_send == 6
+
+
+async def test_a_slot_that_is_there_because_a_zone_was_edited_has_its_name(
+    virtual: VirtualHarness, story: Story
+) -> None:
+    await story.prepare({"o1-o3": "Europe/Oslo", "n1-n2": "America/New_York"})
+    await story.go(["10:00 send", "+1d 07:05 pause", "+1d 07:06 move n1 to America/Chicago"], NINE_O_CLOCK)
+    await story.go(["+1d 07:10 resume"])
+    slots = (await virtual.use_cases.progress(story.message_id)).slots
+    assert [(slot.due_at, slot.label, slot.counts.total) for slot in slots] == [
+        (when("+1d 07:00"), "09:00 Europe/Oslo", 3),
+        (when("+1d 13:00"), "09:00 America/New_York", 1),
+        (when("+1d 14:00"), "09:00 America/Chicago", 1),
+    ]
+
+
+async def test_a_timer_says_what_it_is_for(virtual: VirtualHarness, story: Story) -> None:
+    await story.prepare({"a1-a3": "Pacific/Auckland"})
+    await story.go(["10:00 send", "22:00 look"], NINE_O_CLOCK)
+    history = await virtual.handle(story.message_id).fetch_history()
+    summaries = [
+        json.loads(event.user_metadata.summary.data)
+        for event in history.events
+        if event.event_type is EventType.EVENT_TYPE_TIMER_STARTED
+    ]
+    looks = [
+        f"News: look whether somebody is due at 2040-06-04 {time} UTC" for time in ("19:00:00", "20:00:00", "20:15:00")
+    ]
+    assert summaries == [*looks, "News: to be sent at 2040-06-04 21:00:00 UTC"]
