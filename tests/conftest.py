@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import sys
 import zoneinfo
 from collections.abc import AsyncIterator, Iterator
@@ -29,6 +30,10 @@ __all__ = ["smtp_server"]
 # The zones of the package tzdata, here and in child processes: instants typed in tests hold on every machine.
 os.environ["PYTHONTZPATH"] = ""
 zoneinfo.reset_tzpath(to=())
+
+# A shell that runs the suite in the background has Ctrl-C ignored, and all that tests start would inherit it.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test is judged by a time: machines are noisy.
 hypothesis.settings.register_profile("sendgate", deadline=None)

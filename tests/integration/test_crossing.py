@@ -219,6 +219,7 @@ async def test_many_slow_beginnings_do_not_keep_a_stop_waiting(harness: Harness)
     async with harness.worker(lanes=1):
         await harness.send(message_id)
         await harness.until_left(20)
+        harness.smtp.set(delay_ms=100)  # so that it outlasts the preparations
         tomorrow = datetime.now(UTC) + timedelta(days=1)
         for each in slow:
             await harness.send(each, at=tomorrow)
