@@ -66,7 +66,9 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
     audience = AudienceActivities(sending, lanes=settings.lanes, window=WINDOW)
     gate = GateActivities(sending)
     progress = ProgressActivities(sending)
-    delivery = DeliveryActivities(Ledger(pool), transport, CompiledMessages(pool), lease=settings.lease)
+    delivery = DeliveryActivities(
+        Ledger(pool), transport, CompiledMessages(pool), lease=settings.lease, conversations=settings.smtp_connections
+    )
     return [
         Worker(
             client,

@@ -1,18 +1,22 @@
 """A lane: claim a window, hand its emails over, settle; again, until nothing is due or somebody stops it.
 
-The ledger's rules, which this file exists to keep:
+The next window is claimed while one is handed over or settled, so that neither the database nor the next hop waits for
+the other. The ledger's rules, which this file exists to keep:
 the row is claimed before a conversation begins and settled after it; no conversation begins, and no body is written,
-when the claim may be lost; a settle is repeated until it succeeds, and nothing is claimed before it has.
+when the claim may be lost; a settle is repeated until it succeeds, and nothing is claimed before it has; never more
+than two windows are claimed and not settled: so many can be in doubt when the process dies.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from uuid import UUID, uuid4
@@ -29,6 +33,7 @@ from models.retry import MOST_TRIES, wait_before_next_try
 
 T = TypeVar("T")
 
+_WINDOWS_AT_ONCE = 2
 _REPEAT_AFTER_SECONDS = 0.2
 _REPEAT_SLOWEST_SECONDS = 5.0
 _ADDRESS = re.compile(r"\S+@\S+")
@@ -37,22 +42,34 @@ _ADDRESS = re.compile(r"\S+@\S+")
 class DeliveryActivities:
     """The lanes of a worker. They share its transport, and so its connections."""
 
-    def __init__(self, ledger: LanePort, transport: Transport, messages: MessageSource, *, lease: timedelta) -> None:
+    def __init__(
+        self,
+        ledger: LanePort,
+        transport: Transport,
+        messages: MessageSource,
+        *,
+        lease: timedelta,
+        conversations: int,
+    ) -> None:
+        """`conversations`: how many the transport holds at once."""
         self._ledger = ledger
         self._transport = transport
         self._messages = messages
         self._lease = lease
+        self._conversations = conversations
 
     @activity.defn
     async def deliver(self, request: LaneRequest) -> LaneReport:
         """Run one lane for one slice and return why it ended and what it did.
 
         Canceled, or told that the worker shuts down, it starts no conversation more, finishes those that run, gives
-        back the rest and returns its partial report as a normal result. Killed, it leaves claimed rows, at most one
-        window, which are in doubt once their lease is over; its next attempt claims other rows meanwhile.
+        back the rest and returns its partial report as a normal result. Killed, it leaves claimed rows, at most two
+        windows, which are in doubt once their lease is over; its next attempt claims other rows meanwhile.
         """
         message = await self._messages.compiled(request.message_id, request.generation)
-        lane = Lane(request, message, self._ledger, self._transport, lease=self._lease)
+        lane = Lane(
+            request, message, self._ledger, self._transport, lease=self._lease, conversations=self._conversations
+        )
         running = asyncio.create_task(lane.run())
         with heartbeats(lambda: lane.report(LaneEnd.SLICE_OVER).settled), _stopped_by_shutdown(lane):
             try:
@@ -77,13 +94,16 @@ class Lane:
         transport: Transport,
         *,
         lease: timedelta,
+        conversations: int,
     ) -> None:
         self._request = request
         self._message = message
         self._ledger = ledger
         self._transport = transport
         self._lease_length = lease
+        self._conversations = conversations
         self._stopping = False
+        self._repeating = 0  # settles that have failed and are tried again
         self._began = time.monotonic()
         self._settled: Counter[str] = Counter()
         self._given_back = 0
@@ -99,19 +119,37 @@ class Lane:
         )
 
     async def run(self) -> LaneReport:
-        """Take windows until there is a reason to end."""
-        until = self._began + self._request.slice_length.total_seconds()
-        while True:
-            if self._stopping:
-                return self.report(LaneEnd.STOPPED)
-            if time.monotonic() >= until:
-                return self.report(LaneEnd.SLICE_OVER)
-            end = await self._take_window()
-            if end is not None:
-                return self.report(end)
+        """Take windows until there is a reason to end, and then see those through that have been claimed."""
+        windows: deque[asyncio.Task[LaneEnd | None]] = deque()  # the oldest first
+        counters = itertools.cycle(f"{self._request.lane}.{number}" for number in range(_WINDOWS_AT_ONCE))
+        end: LaneEnd | None = None
+        try:
+            while end is None and (end := self._end_now()) is None:
+                if len(windows) == _WINDOWS_AT_ONCE or (windows and self._repeating):
+                    end = await windows.popleft()
+                    continue
+                window = await self._claim(next(counters))
+                if isinstance(window, LaneEnd):
+                    end = window
+                elif window.recipients:  # else all of them were suppressed: there may be others behind
+                    windows.append(asyncio.create_task(self._see_through(window)))
+        finally:
+            ends = await asyncio.gather(*windows)
+        assert end is not None
+        return self.report(LaneEnd.NO_SERVER if LaneEnd.NO_SERVER in ends else end)
 
-    async def _take_window(self) -> LaneEnd | None:
-        """Claim, hand over and settle one window; return a reason to end the lane, if there is one."""
+    def _end_now(self) -> LaneEnd | None:
+        if self._stopping:
+            return LaneEnd.STOPPED
+        if time.monotonic() - self._began >= self._request.slice_length.total_seconds():
+            return LaneEnd.SLICE_OVER
+        return None
+
+    async def _claim(self, counters: str) -> _Window | LaneEnd:
+        """Claim the next window, or say why the lane should end.
+
+        Windows that overlap add to `counters` of their own: the claim of one does not wait for the other's settle.
+        """
         token = uuid4()
         lease = Lease(self._lease_length)  # counted from before the claim was asked for
         try:
@@ -120,7 +158,7 @@ class Lane:
                 self._ledger.claim(
                     self._request.message_id,
                     self._request.generation,
-                    self._request.lane,
+                    counters,
                     as_of=self._now(),
                     most=self._request.window,
                     token=token,
@@ -129,28 +167,38 @@ class Lane:
             )
         except BaseException:
             # The claim may have been made and its answer lost: undo it, so that nobody is in doubt.
-            await asyncio.shield(self._until_it_succeeds(lambda: self._give_back(token, None), lease))
+            await asyncio.shield(self._until_it_succeeds(lambda: self._give_back(counters, token, None), lease))
             raise
-        if isinstance(claimed, LaneEnd):
-            return claimed
-        if not claimed:
-            return None  # all of them suppressed: there may be others behind
-        outcomes = await self._hand_over(claimed, token, lease)
-        await self._settle(token, claimed, outcomes)
+        return claimed if isinstance(claimed, LaneEnd) else _Window(token, counters, lease, claimed)
+
+    async def _see_through(self, window: _Window) -> LaneEnd | None:
+        """Hand a window over and settle it; return a reason to end the lane, if there is one."""
+        outcomes = await self._hand_over(window)
+        await self._settle(window, outcomes)
         if not self._stopping and all(_is_back_off(outcome) for outcome in outcomes):
             return LaneEnd.NO_SERVER
         return None
 
-    async def _hand_over(self, claimed: list[ClaimedRecipient], token: UUID, lease: Lease) -> list[Outcome]:
+    async def _hand_over(self, window: _Window) -> list[Outcome]:
         """Hand a window over and return the outcome of each, in order. Never outlives the lease."""
-        permit = _Permit(self, lease)
-        conversations = [asyncio.create_task(self._converse(recipient, permit)) for recipient in claimed]
-        guard = asyncio.create_task(self._keep_lease(token, lease, conversations))
+        permit = _Permit(self, window.lease)
+        outcomes = [Outcome(Verdict.NOT_HANDED_OVER)] * len(window.recipients)
+        to_do = iter(enumerate(window.recipients))
+
+        async def converse() -> None:
+            for place, recipient in to_do:
+                outcomes[place] = await self._converse(recipient, permit)
+
+        conversations = [
+            asyncio.create_task(converse()) for _ in range(min(self._conversations, len(window.recipients)))
+        ]
+        guard = asyncio.create_task(self._keep_lease(window, conversations))
         try:
             # Each conversation returns an outcome even when it is aborted.
-            return await asyncio.gather(*conversations)
+            await asyncio.gather(*conversations)
         finally:
             guard.cancel()
+        return outcomes
 
     async def _converse(self, recipient: ClaimedRecipient, permit: _Permit) -> Outcome:
         if not permit.may_start():
@@ -161,14 +209,15 @@ class Lane:
             return Outcome(Verdict.FAILED, reply=str(error))
         return await self._transport.hand_over(email, permit)
 
-    async def _keep_lease(self, token: UUID, lease: Lease, conversations: list[asyncio.Task[Outcome]]) -> None:
+    async def _keep_lease(self, window: _Window, conversations: list[asyncio.Task[None]]) -> None:
         """Renew the lease every third of it; abort the conversations when it can no longer be trusted."""
+        lease = window.lease
         renew_after = lease.renew_every_seconds
         while lease.is_usable():
             await asyncio.sleep(min(renew_after, lease.usable_seconds()))
             asked_at = lease_clock()
             try:
-                renewal = self._ledger.renew(self._request.message_id, [token], self._lease_length)
+                renewal = self._ledger.renew(self._request.message_id, [window.token], self._lease_length)
                 if await _answer_within(lease.usable_seconds(), renewal):
                     lease.renewed(asked_at=asked_at)
                     renew_after = lease.renew_every_seconds
@@ -180,11 +229,11 @@ class Lane:
         for conversation in conversations:
             conversation.cancel()
 
-    async def _settle(self, token: UUID, claimed: list[ClaimedRecipient], outcomes: list[Outcome]) -> None:
+    async def _settle(self, window: _Window, outcomes: list[Outcome]) -> None:
         """Write every outcome and give back who was not handed over, however long the database takes to answer."""
         settled: list[tuple[int, Outcome, datetime | None]] = []
         given_back: list[int] = []
-        for recipient, outcome in zip(claimed, outcomes, strict=True):
+        for recipient, outcome in zip(window.recipients, outcomes, strict=True):
             if outcome.verdict in (Verdict.NOT_HANDED_OVER, Verdict.NO_SERVER):
                 given_back.append(recipient.contact_id)
                 self._last_reply = _without_addresses(outcome.reply) or self._last_reply
@@ -198,32 +247,49 @@ class Lane:
                     next_try_at = self._now() + wait
             settled.append((recipient.contact_id, outcome, next_try_at))
             self._settled[outcome.verdict.value] += 1
-        request = self._request
+        message_id, counters, token = self._request.message_id, window.counters, window.token
         if settled:
-            await self._until_it_succeeds(lambda: self._ledger.settle(request.message_id, request.lane, token, settled))
+            await self._until_it_succeeds(lambda: self._ledger.settle(message_id, counters, token, settled))
         if given_back:
-            self._given_back += await self._until_it_succeeds(lambda: self._give_back(token, given_back))
+            given = await self._until_it_succeeds(lambda: self._give_back(counters, token, given_back))
+            self._given_back += given  # not before the await: another window may give back meanwhile
 
-    def _give_back(self, token: UUID, contact_ids: list[int] | None) -> Awaitable[int]:
-        return self._ledger.give_back(self._request.message_id, self._request.lane, token, contact_ids)
+    def _give_back(self, counters: str, token: UUID, contact_ids: list[int] | None) -> Awaitable[int]:
+        return self._ledger.give_back(self._request.message_id, counters, token, contact_ids)
 
     async def _until_it_succeeds(self, attempt: Callable[[], Awaitable[T]], lease: Lease | None = None) -> T:
         """Repeat a write that must not be lost and is safe to repeat; no longer than `lease`, if one is given."""
         wait = _REPEAT_AFTER_SECONDS
-        while True:
-            try:
-                # A database that has vanished without a word is given up on, and asked over a fresh connection.
-                return await _answer_within(self._lease_length.total_seconds(), attempt())
-            except Exception as error:
-                if lease is not None and not lease.is_usable():
-                    raise
-                activity.logger.warning("writing to the ledger is repeated: %s", type(error).__name__)
-            await asyncio.sleep(wait)
-            wait = min(wait * 2, _REPEAT_SLOWEST_SECONDS)
+        tries = 0
+        try:
+            while True:
+                try:
+                    # A database that has vanished without a word is given up on, and asked over a fresh connection.
+                    return await _answer_within(self._lease_length.total_seconds(), attempt())
+                except Exception as error:
+                    if lease is not None and not lease.is_usable():
+                        raise
+                    activity.logger.warning("writing to the ledger is repeated: %s", type(error).__name__)
+                tries += 1
+                self._repeating += tries == 1
+                await asyncio.sleep(wait)
+                wait = min(wait * 2, _REPEAT_SLOWEST_SECONDS)
+        finally:
+            self._repeating -= tries > 0
 
     def _now(self) -> datetime:
         """The workflow's clock: its `as_of`, and the time that has run since."""
         return self._request.as_of + timedelta(seconds=time.monotonic() - self._began)
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """What one claim took."""
+
+    token: UUID
+    counters: str
+    lease: Lease
+    recipients: list[ClaimedRecipient]
 
 
 class _Permit:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -29,6 +30,7 @@ class Book:
     def __init__(self, recipients: int, *, attempts: int = 1) -> None:
         self.waiting = list(range(1, recipients + 1))
         self.calls: list[tuple[str, Any]] = []
+        self.counted: list[tuple[str, str]] = []  # which counters each call added to
         self.failures: dict[str, list[Exception]] = {}
         self.settled: dict[int, Outcome] = {}
         self.next_tries: dict[int, datetime | None] = {}
@@ -48,6 +50,7 @@ class Book:
     async def claim(
         self, message_id: str, generation: int, lane: str, *, as_of: datetime, most: int, token: UUID, lease: timedelta
     ) -> list[ClaimedRecipient] | LaneEnd:
+        self.counted.append(("claim", lane))
         taken, self.waiting = self.waiting[:most], self.waiting[most:]
         self._held[token] = taken
         self._note("claim", token)
@@ -58,6 +61,7 @@ class Book:
     async def settle(
         self, message_id: str, lane: str, token: UUID, outcomes: Sequence[tuple[int, Outcome, datetime | None]]
     ) -> int:
+        self.counted.append(("settle", lane))
         self._note("settle", [contact_id for contact_id, _, _ in outcomes])
         for contact_id, outcome, next_try_at in outcomes:
             self.settled[contact_id] = outcome
@@ -116,7 +120,7 @@ def lane_of(book: Book, hop: Hop, *, window: int = 10, lease: timedelta = LEASE,
         window=window,
         slice_length=timedelta(seconds=60),
     )
-    return Lane(request, letter or Letter(), book, hop, lease=lease)
+    return Lane(request, letter or Letter(), book, hop, lease=lease, conversations=16)
 
 
 @pytest.fixture(autouse=True)
@@ -130,15 +134,47 @@ async def test_windows_are_taken_until_nothing_is_due() -> None:
     report = await lane_of(book, Hop()).run()
     assert report.end is LaneEnd.NOTHING_DUE
     assert report.settled == {"sent": 25}
-    assert [call for call, _ in book.calls] == ["claim", "settle"] * 3 + ["claim"]
+    assert sorted(book.settled) == list(range(1, 26))
+    assert Counter(call for call, _ in book.calls) == {"claim": 4, "settle": 3}
+
+
+async def test_two_windows_overlap_and_never_more() -> None:
+    """So many rows can be in doubt when the process dies."""
+    book, hop = Book(100), Hop()
+    hop.gate.clear()
+    running = asyncio.create_task(lane_of(book, hop).run())
+    await eventually(lambda: len(hop.begun) == 20)
+    assert [call for call, _ in book.calls] == ["claim", "claim"]
+    hop.gate.set()
+    assert (await running).settled == {"sent": 100}
+    unsettled = 0
+    for call, _ in book.calls:
+        unsettled += {"claim": 1, "settle": -1}[call]
+        assert unsettled <= 2
+
+
+async def test_windows_that_overlap_never_share_counters() -> None:
+    """They would wait for each other's commit."""
+    book = Book(100)
+    await lane_of(book, Hop()).run()
+    held: set[str] = set()
+    for call, counters in book.counted:
+        if call == "claim":
+            assert counters not in held
+            held.add(counters)
+        else:
+            held.remove(counters)
 
 
 async def test_a_settle_is_repeated_until_it_succeeds_and_nothing_is_claimed_before() -> None:
-    book = Book(15)
+    book = Book(95)
     book.fail("settle", OSError("gone"), OSError("still gone"), OSError("nearly back"))
     await lane_of(book, Hop()).run()
-    assert [call for call, _ in book.calls] == ["claim", *["settle"] * 4, "claim", "settle", "claim"]
-    assert len(book.settled) == 15
+    calls = [call for call, _ in book.calls]
+    failed_at = calls.index("settle")
+    assert calls[failed_at : failed_at + 4].count("settle") >= 3
+    assert "claim" not in calls[failed_at + 1 : failed_at + 4]
+    assert len(book.settled) == 95
 
 
 async def test_a_claim_whose_answer_was_lost_is_given_back_by_its_token() -> None:
@@ -155,14 +191,27 @@ async def test_stopped_it_finishes_what_runs_and_gives_back_the_rest() -> None:
     hop.gate.clear()
     lane = lane_of(book, hop)
     running = asyncio.create_task(lane.run())
-    await eventually(lambda: len(hop.begun) == 10)
+    await eventually(lambda: len(hop.begun) == 20)
     lane.stop()
     hop.gate.set()
     report = await running
     assert report.end is LaneEnd.STOPPED
-    assert report.settled == {"sent": 10}
-    assert [call for call, _ in book.calls] == ["claim", "settle"]
-    assert len(book.waiting) == 20
+    assert report.settled == {"sent": 20}
+    assert len(book.waiting) == 10
+
+
+async def test_stopped_with_more_claimed_than_there_are_connections_it_gives_those_back() -> None:
+    book, hop = Book(300), Hop()
+    hop.gate.clear()
+    lane = lane_of(book, hop, window=64)
+    running = asyncio.create_task(lane.run())
+    await eventually(lambda: len(hop.begun) == 32)
+    lane.stop()
+    hop.gate.set()
+    report = await running
+    assert (report.settled, report.given_back) == ({"sent": 32}, 96)
+    assert len(book.given_back) == len(set(book.given_back)) == 96
+    assert not set(book.given_back) & set(book.settled)
 
 
 async def test_when_the_lease_is_lost_conversations_are_aborted() -> None:
@@ -171,7 +220,7 @@ async def test_when_the_lease_is_lost_conversations_are_aborted() -> None:
     book.renewals = 0  # the database no longer knows the claim
     hop.gate.clear()
     lane = lane_of(book, hop, lease=timedelta(seconds=0.3))
-    await asyncio.wait_for(lane._take_window(), 10)
+    await asyncio.wait_for(lane.run(), 10)
     assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.IN_DOUBT}
 
 
@@ -190,9 +239,9 @@ async def test_without_a_server_everybody_is_given_back_and_the_lane_ends() -> N
     book, hop = Book(20), Hop(lambda _: Outcome(Verdict.NO_SERVER, reply="421 <r1@example.com> too many"))
     report = await lane_of(book, hop).run()
     assert report.end is LaneEnd.NO_SERVER
-    assert report.given_back == 10
+    assert report.given_back == 20
     assert report.last_reply == "421 (address) too many"  # it goes into Temporal's history
-    assert [call for call, _ in book.calls] == ["claim", "give_back"]
+    assert Counter(call for call, _ in book.calls) == {"claim": 2, "give_back": 2}
 
 
 async def test_one_whose_template_fails_has_failed_and_the_others_are_sent() -> None:
