@@ -63,6 +63,18 @@ class Settings(BaseModel):
         timedelta(hours=12),
         description="A message that begins later than this after its instant begins paused by the system.",
     )
+    pause_without_server_after: Duration = Field(
+        timedelta(minutes=30),
+        description="A message is paused by the system when the next hop held no conversation for so long.",
+    )
+    pause_at_failure_share: Annotated[float, Field(gt=0, le=1)] = Field(
+        0.5,
+        description="A message is paused by the system when this share of its first 500 emails, or of later ones looked"
+        " at together, bounced or failed. 1: only if all did.",
+    )
+    emails_per_second: Annotated[float, Field(ge=0.001, le=1_000_000)] | None = Field(
+        None, description="Rate limit of all messages together, over all workers; give every worker the same."
+    )
     default_time_zone: str = Field(
         "UTC", description="Zone of contacts without a valid one, unless the send says another (IANA name)."
     )
@@ -95,7 +107,7 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         check_time_zone(settings.default_time_zone)
     except InvalidInput as error:
         raise InvalidInput(f"{PREFIX}DEFAULT_TIME_ZONE: {error.message}") from None
-    for name in ("smtp_timeout", "lease", "max_late"):
+    for name in ("smtp_timeout", "lease", "max_late", "pause_without_server_after"):
         if getattr(settings, name) <= timedelta(0):
             raise InvalidInput(f"{PREFIX}{name.upper()} must be longer than 0.")
     return settings

@@ -32,7 +32,7 @@ from settings import Settings, read_settings
 from storage import messages
 from storage.database import Pool, migrate, open_pool
 from storage.ledger import Ledger
-from storage.sending import Sending
+from storage.sending import ALL_MESSAGES, Sending, limit_rate
 from workflows.batch_send import BatchSendWorkflow
 from workflows.calls import DELIVERY_QUEUE
 
@@ -63,7 +63,13 @@ class CompiledMessages:
 def make_workers(client: Client, pool: Pool, settings: Settings, transport: Transport) -> list[Worker]:
     """Build the two workers of a process: bookkeeping with the workflows, and lanes."""
     sending = Sending(pool, max_late=settings.max_late)
-    audience = AudienceActivities(sending, lanes=settings.lanes, window=WINDOW)
+    audience = AudienceActivities(
+        sending,
+        lanes=settings.lanes,
+        window=WINDOW,
+        pause_without_server_after=settings.pause_without_server_after,
+        pause_at_failure_share=settings.pause_at_failure_share,
+    )
     gate = GateActivities(sending)
     progress = ProgressActivities(sending)
     delivery = DeliveryActivities(
@@ -84,6 +90,7 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
                 progress.survey,
                 progress.open_batch,
                 progress.finish,
+                progress.commonest_failure,
             ],
             max_concurrent_activities=50,
             max_heartbeat_throttle_interval=timedelta(seconds=1),
@@ -93,7 +100,8 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
             client,
             task_queue=DELIVERY_QUEUE,
             activities=[delivery.deliver],
-            max_concurrent_activities=20,
+            # Many messages go on side by side: lanes are light, and take turns at the connections.
+            max_concurrent_activities=100,
             # A lane hears of its cancellation with the answer to a heartbeat: the default throttle means seconds.
             max_heartbeat_throttle_interval=timedelta(seconds=1),
             graceful_shutdown_timeout=GRACE,
@@ -109,6 +117,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         raise InvalidInput("SENDGATE_SMTP_HOST is not set; a worker needs to know its next hop.")
     async with open_pool(settings.database_url.get_secret_value(), most=32, application="sendgate worker") as pool:
         await migrate(pool)
+        await limit_rate(pool, ALL_MESSAGES, settings.emails_per_second)
         client = await connect()
         await ensure_search_attributes(client)
         transport = SmtpTransport(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 
 from temporalio import activity
 
@@ -18,10 +19,23 @@ _READINGS_AT_ONCE = 4
 class AudienceActivities:
     """Safe to repeat: each is one transaction that first looks whether it has been done."""
 
-    def __init__(self, sending: SendingPort, *, lanes: int, window: int) -> None:
+    def __init__(
+        self,
+        sending: SendingPort,
+        *,
+        lanes: int,
+        window: int,
+        pause_without_server_after: timedelta | None = None,
+        pause_at_failure_share: float | None = None,
+    ) -> None:
+        """What besides `sending` is the worker's settings, which a workflow cannot read."""
         self._sending = sending
-        self._lanes = lanes
-        self._window = window
+        self._settings = {
+            "lanes": lanes,
+            "window": window,
+            "pause_without_server_after": pause_without_server_after,
+            "pause_at_failure_share": pause_at_failure_share,
+        }
         # Each holds a connection for as long as its audience is large: stops and settles need some, too.
         self._places = asyncio.Semaphore(_READINGS_AT_ONCE)
 
@@ -29,7 +43,7 @@ class AudienceActivities:
     async def adopt(self, request: MessageRef) -> Adoption:
         """Note that this generation's workflow is there, store the plan, and hand over the worker's settings."""
         adoption = await self._sending.adopt(request.message_id, request.generation)
-        return adoption.model_copy(update={"lanes": self._lanes, "window": self._window})
+        return adoption.model_copy(update=self._settings)
 
     @activity.defn
     async def begin(self, request: BeginRequest) -> Beginning:

@@ -10,8 +10,8 @@ than two windows are claimed and not settled: so many can be in doubt when the p
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
-import re
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
@@ -27,16 +27,21 @@ from activities.heartbeat import heartbeats
 from activities.lease import Lease, lease_clock
 from activities.ports import CompiledMessage, LanePort, MessageSource, RenderingFailed, Transport
 from activities.requests import LaneRequest
+from models.failures import LOOKED_AT
 from models.ledger import LaneEnd, LaneReport
-from models.recipient import ClaimedRecipient, Outcome, Verdict
-from models.retry import MOST_TRIES, wait_before_next_try
+from models.recipient import ClaimedRecipient, Outcome, Verdict, without_addresses
+from models.retry import BUSY_CODES
 
 T = TypeVar("T")
 
 _WINDOWS_AT_ONCE = 2
+#: A next hop is busy when it says so to this share of a window: a single recipient may be greylisted by a 451.
+_BUSY_SHARE = 0.25
+_SMALLEST_WINDOW = 4
+_FIRST_REST_SECONDS = 0.5
+_LONGEST_REST_SECONDS = 10.0
 _REPEAT_AFTER_SECONDS = 0.2
 _REPEAT_SLOWEST_SECONDS = 5.0
-_ADDRESS = re.compile(r"\S+@\S+")
 
 
 class DeliveryActivities:
@@ -102,16 +107,24 @@ class Lane:
         self._transport = transport
         self._lease_length = lease
         self._conversations = conversations
-        self._stopping = False
+        self._window = request.window
+        self._rest_seconds = 0.0
+        self._stopped = asyncio.Event()
         self._repeating = 0  # settles that have failed and are tried again
         self._began = time.monotonic()
+        self._taken = 0
+        self._failing = 0  # emails that bounced or failed in the last windows, of each of which most did
         self._settled: Counter[str] = Counter()
         self._given_back = 0
         self._last_reply: str | None = None
 
+    @property
+    def _is_stopping(self) -> bool:
+        return self._stopped.is_set()
+
     def stop(self) -> None:
         """Start nothing more; finish what runs."""
-        self._stopping = True
+        self._stopped.set()
 
     def report(self, end: LaneEnd) -> LaneReport:
         return LaneReport(
@@ -125,12 +138,18 @@ class Lane:
         end: LaneEnd | None = None
         try:
             while end is None and (end := self._end_now()) is None:
-                if len(windows) == _WINDOWS_AT_ONCE or (windows and self._repeating):
+                if len(windows) == _WINDOWS_AT_ONCE or (windows and (self._repeating or self._rest_seconds)):
                     end = await windows.popleft()
                     continue
+                if self._rest_seconds:
+                    await self._rest(self._rest_seconds)
+                    if self._is_stopping:
+                        continue
                 window = await self._claim(next(counters))
                 if isinstance(window, LaneEnd):
                     end = window
+                elif isinstance(window, timedelta):
+                    await self._rest(window.total_seconds())
                 elif window.recipients:  # else all of them were suppressed: there may be others behind
                     windows.append(asyncio.create_task(self._see_through(window)))
         finally:
@@ -139,14 +158,21 @@ class Lane:
         return self.report(LaneEnd.NO_SERVER if LaneEnd.NO_SERVER in ends else end)
 
     def _end_now(self) -> LaneEnd | None:
-        if self._stopping:
+        if self._is_stopping:
             return LaneEnd.STOPPED
         if time.monotonic() - self._began >= self._request.slice_length.total_seconds():
             return LaneEnd.SLICE_OVER
+        if self._failing >= LOOKED_AT or (self._request.most is not None and self._taken >= self._request.most):
+            return LaneEnd.SLICE_OVER  # somebody should look
         return None
 
-    async def _claim(self, counters: str) -> _Window | LaneEnd:
-        """Claim the next window, or say why the lane should end.
+    async def _rest(self, seconds: float) -> None:
+        """Claim nothing for a while, unless the lane is stopped."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), min(seconds, _LONGEST_REST_SECONDS))
+
+    async def _claim(self, counters: str) -> _Window | LaneEnd | timedelta:
+        """Claim the next window, or say why the lane should end, or how long it has to wait.
 
         Windows that overlap add to `counters` of their own: the claim of one does not wait for the other's settle.
         """
@@ -160,7 +186,7 @@ class Lane:
                     self._request.generation,
                     counters,
                     as_of=self._now(),
-                    most=self._request.window,
+                    most=self._window,
                     token=token,
                     lease=self._lease_length,
                 ),
@@ -169,13 +195,16 @@ class Lane:
             # The claim may have been made and its answer lost: undo it, so that nobody is in doubt.
             await asyncio.shield(self._until_it_succeeds(lambda: self._give_back(counters, token, None), lease))
             raise
-        return claimed if isinstance(claimed, LaneEnd) else _Window(token, counters, lease, claimed)
+        if isinstance(claimed, LaneEnd | timedelta):
+            return claimed
+        self._taken += len(claimed)
+        return _Window(token, counters, lease, claimed)
 
     async def _see_through(self, window: _Window) -> LaneEnd | None:
         """Hand a window over and settle it; return a reason to end the lane, if there is one."""
         outcomes = await self._hand_over(window)
         await self._settle(window, outcomes)
-        if not self._stopping and all(_is_back_off(outcome) for outcome in outcomes):
+        if not self._is_stopping and all(_is_back_off(outcome) for outcome in outcomes):
             return LaneEnd.NO_SERVER
         return None
 
@@ -233,26 +262,50 @@ class Lane:
         """Write every outcome and give back who was not handed over, however long the database takes to answer."""
         settled: list[tuple[int, Outcome, datetime | None]] = []
         given_back: list[int] = []
+        uncounted: list[int] = []
         for recipient, outcome in zip(window.recipients, outcomes, strict=True):
             if outcome.verdict in (Verdict.NOT_HANDED_OVER, Verdict.NO_SERVER):
                 given_back.append(recipient.contact_id)
-                self._last_reply = _without_addresses(outcome.reply) or self._last_reply
+                if outcome.reply:
+                    self._last_reply = without_addresses(outcome.reply)
                 continue
             next_try_at = None
             if outcome.verdict is Verdict.DEFERRED:
-                wait = wait_before_next_try(recipient.attempts)
-                if wait is None:
-                    outcome = _gave_up(outcome)
-                else:
-                    next_try_at = self._now() + wait
+                is_busy = outcome.smtp_code in BUSY_CODES
+                next_try_at = self._next_try(recipient, is_busy=is_busy)
+                if next_try_at is None:
+                    outcome = _gave_up(outcome, recipient.attempts)
+                elif is_busy:
+                    uncounted.append(recipient.contact_id)
             settled.append((recipient.contact_id, outcome, next_try_at))
             self._settled[outcome.verdict.value] += 1
+        failing = sum(outcome.verdict in (Verdict.BOUNCED, Verdict.FAILED) for outcome in outcomes)
+        self._failing = self._failing + failing if failing * 2 >= len(outcomes) else 0
+        busy = sum(outcome.smtp_code in BUSY_CODES for outcome in outcomes)
+        self._adapt(is_busy=busy >= len(outcomes) * _BUSY_SHARE)
         message_id, counters, token = self._request.message_id, window.counters, window.token
         if settled:
-            await self._until_it_succeeds(lambda: self._ledger.settle(message_id, counters, token, settled))
+            await self._until_it_succeeds(
+                lambda: self._ledger.settle(message_id, counters, token, settled, uncounted=uncounted)
+            )
         if given_back:
             given = await self._until_it_succeeds(lambda: self._give_back(counters, token, given_back))
             self._given_back += given  # not before the await: another window may give back meanwhile
+
+    def _next_try(self, recipient: ClaimedRecipient, *, is_busy: bool) -> datetime | None:
+        now = self._now()
+        return self._request.retry.next_try(
+            recipient.attempts, first_try_at=recipient.first_try_at or now, now=now, busy=is_busy
+        )
+
+    def _adapt(self, *, is_busy: bool) -> None:
+        """Slow down by half while the next hop says that it is busy, and speed up again when it no longer does."""
+        if is_busy:
+            self._window = max(_SMALLEST_WINDOW, self._window // 2)
+            self._rest_seconds = min(max(_FIRST_REST_SECONDS, self._rest_seconds * 2), _LONGEST_REST_SECONDS)
+        else:
+            self._window = min(self._request.window, self._window * 2)
+            self._rest_seconds = 0.0
 
     def _give_back(self, counters: str, token: UUID, contact_ids: list[int] | None) -> Awaitable[int]:
         return self._ledger.give_back(self._request.message_id, counters, token, contact_ids)
@@ -300,7 +353,7 @@ class _Permit:
         self._lease = lease
 
     def may_start(self) -> bool:
-        return not self._lane._stopping and self._lease.is_usable()
+        return not self._lane._is_stopping and self._lease.is_usable()
 
     def may_write_body(self) -> bool:
         # A conversation that runs is finished when the lane stops: stopping it would only make more work.
@@ -341,18 +394,13 @@ def _is_back_off(outcome: Outcome) -> bool:
     return outcome.verdict in (Verdict.NO_SERVER, Verdict.NOT_HANDED_OVER)
 
 
-def _without_addresses(reply: str | None) -> str | None:
-    """A lane's report goes into Temporal's history, where no address may stand; a server may quote one."""
-    return _ADDRESS.sub("(address)", reply) if reply else None
-
-
-def _gave_up(outcome: Outcome) -> Outcome:
+def _gave_up(outcome: Outcome, tries: int) -> Outcome:
     return Outcome(
         Verdict.FAILED,
         outcome.handed_over_at,
         outcome.smtp_code,
         outcome.enhanced_code,
-        f"gave up after {MOST_TRIES} tries: {outcome.reply or 'no reply'}"[:500],
+        f"gave up after {tries} {'try' if tries == 1 else 'tries'}: {outcome.reply or 'no reply'}"[:500],
     )
 
 

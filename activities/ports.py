@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -72,10 +72,16 @@ class LanePort(Protocol):
         most: int,
         token: UUID,
         lease: timedelta,
-    ) -> list[ClaimedRecipient] | LaneEnd: ...
+    ) -> list[ClaimedRecipient] | LaneEnd | timedelta: ...
 
     async def settle(
-        self, message_id: str, lane: str, token: UUID, outcomes: Sequence[tuple[int, Outcome, datetime | None]]
+        self,
+        message_id: str,
+        lane: str,
+        token: UUID,
+        outcomes: Sequence[tuple[int, Outcome, datetime | None]],
+        *,
+        uncounted: Collection[int] = (),
     ) -> int: ...
 
     async def give_back(self, message_id: str, lane: str, token: UUID, contact_ids: Sequence[int] | None) -> int: ...
@@ -108,6 +114,7 @@ class SendingPort(Protocol):
     async def resume(
         self, message_id: str, generation: int, command: Command, number: int, *, as_of: datetime
     ) -> ResumeOutcome: ...
+    async def commonest_failure(self, message_id: str) -> str: ...
     async def finish(self, message_id: str, generation: int) -> MessageStatus | None: ...
     async def answer(
         self, message_id: str, generation: int, command: Command, outcome: ReceiptOutcome, explanation: str | None

@@ -39,6 +39,11 @@ class ProgressActivities:
             )
 
     @activity.defn
+    async def commonest_failure(self, request: MessageRef) -> str:
+        """Return the reply with which most recipients have bounced or failed, and with how many; no addresses."""
+        return await self._sending.commonest_failure(request.message_id)
+
+    @activity.defn
     async def finish(self, request: MessageRef) -> MessageStatus | None:
         """Make the message `sent` if no recipient is pending, claimed or deferred and the gate is open."""
         return await self._sending.finish(request.message_id, request.generation)

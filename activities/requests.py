@@ -7,6 +7,7 @@ from datetime import timedelta
 from pydantic import AwareDatetime, BaseModel
 
 from models.commands import Command, ReceiptOutcome
+from models.retry import RetryRule
 from models.throttle import ThrottleRule
 
 
@@ -54,3 +55,5 @@ class LaneRequest(MessageRef):
     as_of: AwareDatetime  # the workflow's clock: what is due by then may be claimed
     window: int  # most rows a claim takes
     slice_length: timedelta  # return after about this long
+    retry: RetryRule = RetryRule()
+    most: int | None = None  # return after about so many, so that somebody looks how it goes

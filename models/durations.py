@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import Annotated
+
+from pydantic import BeforeValidator, PlainSerializer
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHORT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
@@ -40,3 +43,16 @@ def iso_duration(duration: timedelta) -> str:
     fraction = f".{seconds.microseconds:06d}".rstrip("0").rstrip(".")
     parts = [(f"{hours}H", hours), (f"{minutes}M", minutes), (f"{seconds.seconds}{fraction}S", seconds)]
     return "PT" + ("".join(written for written, number in parts if number) or "0S")
+
+
+def _interval(value: object) -> object:
+    """Read JSON's text, or a number of seconds."""
+    if isinstance(value, bool):
+        raise ValueError("write it as PT15M or 15m")
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+#: A duration in a document: read as people write it, written as ISO 8601.
+Interval = Annotated[
+    timedelta, BeforeValidator(_interval), PlainSerializer(iso_duration, return_type=str, when_used="json")
+]

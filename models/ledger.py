@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from enum import StrEnum
 
 from pydantic import AwareDatetime, BaseModel
 
 from models.commands import Verb
 from models.message import Counts, MessageStatus
+from models.retry import RetryRule
 from models.throttle import ThrottleRule
 
 
@@ -19,8 +21,11 @@ class Adoption(BaseModel):
     first_due_at: AwareDatetime | None = None  # of anybody whom the plan knows a zone for
     next_slot_at: AwareDatetime | None = None  # of the audience, as it was when the send was accepted
     throttle: ThrottleRule | None = None
+    retry: RetryRule = RetryRule()
     lanes: int = 1
     window: int = 64
+    pause_without_server_after: timedelta | None = None
+    pause_at_failure_share: float | None = None
     last_effective: Verb | None = None
 
 

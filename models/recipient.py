@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict
+
+_ADDRESS = re.compile(r"\S+@\S+")
 
 
 class RecipientStatus(StrEnum):
@@ -56,15 +59,21 @@ class Outcome:
     reply: str | None = None  # the server's text, or what went wrong, at most 500 characters
 
 
+def without_addresses(reply: str) -> str:
+    """Return a reply fit for Temporal's history, where no address may stand; a server may quote one."""
+    return _ADDRESS.sub("(address)", reply)
+
+
 @dataclass(frozen=True, slots=True)
 class ClaimedRecipient:
     """One row that a claim took, with what rendering needs of the contact."""
 
     contact_id: int
     address: str
-    attempts: int
+    attempts: int  # tries that count, this one with them
     time_zone: str | None
     attributes: dict[str, str] = field(default_factory=dict)
+    first_try_at: datetime | None = None  # by the workflow's clock
 
 
 class Recipient(BaseModel):

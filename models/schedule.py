@@ -6,11 +6,12 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from models.contact import check_time_zone, shown
-from models.durations import iso_duration, parse_duration
+from models.durations import Interval
 from models.errors import InvalidInput
+from models.retry import RetryRule
 from models.throttle import ThrottleRule
 from models.wall_clock import in_zone
 
@@ -26,6 +27,9 @@ SHORTEST_INTERVAL = timedelta(seconds=1)
 LONGEST_INTERVAL = timedelta(days=366)
 #: Of `batch_size` and `max_batches`: what a 32-bit integer of the database holds, rounded.
 MOST = 2_000_000_000
+#: Of `emails_per_second`: one in a quarter of an hour, and more than any next hop takes.
+SLOWEST, FASTEST = 0.001, 1_000_000.0
+MOST_TRIES = 1_000
 _LONGEST_TEXT = 40  # characters; fromisoformat takes any number of digits for a fraction of a second
 
 
@@ -65,18 +69,6 @@ def _time(value: object) -> object:
 Time = Annotated[datetime, BeforeValidator(_time)]
 
 
-def _interval(value: object) -> object:
-    """Read JSON's text, or a number of seconds."""
-    if isinstance(value, bool):
-        raise ValueError("write it as PT15M or 15m")
-    return parse_duration(value) if isinstance(value, str) else value
-
-
-Interval = Annotated[
-    timedelta, BeforeValidator(_interval), PlainSerializer(iso_duration, return_type=str, when_used="json")
-]
-
-
 class PassedZones(StrEnum):
     """What becomes of the zones in which the wall-clock time has passed when the send is accepted."""
 
@@ -108,6 +100,8 @@ class Schedule(BaseModel):
     fallback_time_zone: str | None = Field(None, description="For contacts without a valid zone of their own.")
     passed_zones: PassedZones = PassedZones.SEND
     throttle: Throttle | None = None
+    emails_per_second: float | None = Field(None, description="Rate limit: no more than this over any minute.")
+    retry: RetryRule = Field(RetryRule(), description="Of recipients who are refused for now.")
 
     @property
     def is_by_contact_zone(self) -> bool:
@@ -122,6 +116,8 @@ def check_schedule(schedule: Schedule, *, now: datetime) -> None:
     _check_zones(schedule)
     if schedule.throttle is not None:
         _check_throttle(schedule.throttle, by_contact_zone=schedule.is_by_contact_zone)
+    _check_rate(schedule.emails_per_second)
+    _check_retry(schedule.retry)
     if (ends_at := end_of(schedule)) is not None:
         _check_farthest(ends_at, "ends_at", now)
     if schedule.at is None:
@@ -223,6 +219,30 @@ def _check_throttle(throttle: Throttle, *, by_contact_zone: bool) -> None:
         raise InvalidInput(
             f"every must be from a second to {LONGEST_INTERVAL.days} days, not {throttle.every}.",
             field="throttle.every",
+        )
+
+
+def _check_rate(emails_per_second: float | None) -> None:
+    if emails_per_second is not None and not SLOWEST <= emails_per_second <= FASTEST:
+        raise InvalidInput(
+            f"emails_per_second must be from {SLOWEST} to {FASTEST:,.0f}, not {emails_per_second:g}.",
+            field="emails_per_second",
+        )
+
+
+def _check_retry(retry: RetryRule) -> None:
+    if not 1 <= retry.tries <= MOST_TRIES:
+        raise InvalidInput(f"tries must be from 1 to {MOST_TRIES:,}, not {retry.tries:,}.", field="retry.tries")
+    for name in ("first_wait", "longest_wait", "max_age"):
+        wait = getattr(retry, name)
+        if not SHORTEST_INTERVAL <= wait <= LONGEST_INTERVAL:
+            raise InvalidInput(
+                f"{name} must be from a second to {LONGEST_INTERVAL.days} days, not {wait}.", field=f"retry.{name}"
+            )
+    if retry.first_wait > retry.longest_wait:
+        raise InvalidInput(
+            f"first_wait ({retry.first_wait}) is longer than longest_wait ({retry.longest_wait}).",
+            field="retry.first_wait",
         )
 
 

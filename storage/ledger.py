@@ -6,7 +6,7 @@ other rows, and settle and give-back match the token and the status.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -27,6 +27,7 @@ _STATUS_OF: Mapping[Verdict, RecipientStatus] = {
 }
 #: Claimed nobody because all that were looked at are suppressed or deleted: claim again.
 NONE_MAILABLE = "none_mailable"
+RATE_LIMITED = "rate_limited"
 _PAGE = 2_000
 
 
@@ -46,11 +47,12 @@ class Ledger:
         most: int,
         token: UUID,
         lease: timedelta,
-    ) -> list[ClaimedRecipient] | LaneEnd:
+    ) -> list[ClaimedRecipient] | LaneEnd | timedelta:
         """Claim up to `most` recipients due at `as_of`, oldest first; why not, when the lane should end.
 
-        An empty list means that all who were looked at are suppressed or deleted: claim again. Once it returns the
-        claim is durable. After an error (a lost answer) give back by `token`: then nothing is in doubt.
+        Under a rate limit: how long to wait before the next claim, when nobody may be claimed now. An empty list means
+        that all who were looked at are suppressed or deleted: claim again. Once it returns the claim is durable. After
+        an error (a lost answer) give back by `token`: then nothing is in doubt.
         """
         rows = [
             row
@@ -66,9 +68,17 @@ class Ledger:
             )
         ]
         if len(rows) == 1 and rows[0]["verdict"] not in ("claimed", NONE_MAILABLE):
-            return LaneEnd(rows[0]["verdict"])
+            wait: timedelta | None = rows[0]["wait"]
+            return wait if rows[0]["verdict"] == RATE_LIMITED and wait is not None else LaneEnd(rows[0]["verdict"])
         return [
-            ClaimedRecipient(row["contact_id"], row["address"], row["attempts"], row["time_zone"], row["attributes"])
+            ClaimedRecipient(
+                row["contact_id"],
+                row["address"],
+                row["attempts"],
+                row["time_zone"],
+                row["attributes"],
+                row["first_try_at"],
+            )
             for row in rows
             if row["verdict"] == "claimed"
         ]
@@ -79,10 +89,13 @@ class Ledger:
         lane: str,
         token: UUID,
         outcomes: Sequence[tuple[int, Outcome, datetime | None]],
+        *,
+        uncounted: Collection[int] = (),
     ) -> int:
         """Write outcomes as (contact id, outcome, next try of a deferred one); return how many rows took them.
 
-        Fewer than given means that the token no longer holds those rows.
+        Fewer than given means that the token no longer holds those rows. The tries of contacts in `uncounted` do not
+        count as attempts.
         """
         settled: int = await _sql.settle(
             self._pool,
@@ -96,6 +109,7 @@ class Ledger:
             enhanced_codes=[outcome.enhanced_code for _, outcome, _ in outcomes],
             replies=[outcome.reply for _, outcome, _ in outcomes],
             next_try_at=[next_try_at for _, _, next_try_at in outcomes],
+            counts=[contact_id not in uncounted for contact_id, _, _ in outcomes],
         )
         return settled
 

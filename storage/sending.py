@@ -22,6 +22,7 @@ from models.ledger import (
 )
 from models.message import Counts, MessageStatus
 from models.progress import LINES_BEFORE, UNBATCHED, SlotTable, slot_lines
+from models.recipient import without_addresses
 from models.schedule import Schedule
 from models.slots import Plan, make_plan
 from models.throttle import ThrottleRule
@@ -31,6 +32,10 @@ from storage.database import Connection, Pool
 from storage.named_sql import load
 
 _sql = load("sending")
+
+
+#: The rate limit of all messages together.
+ALL_MESSAGES = "*"
 
 
 class _Superseded(Exception):
@@ -72,6 +77,7 @@ class Sending:
                 first_due_at=Plan.model_validate(row["plan"]).first_due_at,
                 next_slot_at=row["next_slot_at"],
                 throttle=schedule.throttle,
+                retry=schedule.retry,
                 last_effective=last[1] if last else None,
             )
 
@@ -132,6 +138,7 @@ class Sending:
         await _sql.lock_hold(connection)
         if await _sql.is_held(connection):
             raise _NotBegun(Beginning(outcome=BeginOutcome.HELD, status=MessageStatus.SCHEDULED))
+        await limit_rate(connection, message_id, schedule.emails_per_second)
         begun = await _sql.begin(
             connection,
             message_id=message_id,
@@ -334,6 +341,14 @@ class Sending:
         await audience_now.read(connection, Audience.model_validate(state["audience"]), plan, not_before=as_of)
         return await audience_now.apply(connection, message_id, plan, batch=_first_batch(schedule), as_of=as_of)
 
+    async def commonest_failure(self, message_id: str) -> str:
+        """Return the reply with which most recipients have bounced or failed; addresses in it are taken out."""
+        row = await _sql.commonest_failure(self._pool, message_id=message_id)
+        if row is None:
+            return "nobody"
+        code = f"{row['smtp_code']} " if row["smtp_code"] else ""
+        return f"{row['number']:,} times {code}{without_addresses(row['reply'] or 'without a text')}"
+
     async def finish(self, message_id: str, generation: int) -> MessageStatus | None:
         """End the send if nobody is left and the gate is open; return the status."""
         status = await _sql.finish(self._pool, message_id=message_id, generation=generation)
@@ -408,3 +423,11 @@ def _begun_already(status: MessageStatus | None) -> Beginning:
 def _first_batch(schedule: Schedule) -> int:
     """Return the batch of new recipients: none yet under a throttle, else the one that everybody is in."""
     return UNBATCHED if schedule.throttle else 0
+
+
+async def limit_rate(connection: Connection | Pool, name: str, emails_per_second: float | None) -> None:
+    """Set the rate limit of a message, or of ALL_MESSAGES together; None takes it away."""
+    if emails_per_second is None:
+        await _sql.unlimit_rate(connection, name=name)
+    else:
+        await _sql.limit_rate(connection, name=name, emails_per_second=emails_per_second)

@@ -22,6 +22,7 @@ from temporalio.common import RawValue, SearchAttributeKey
 with workflow.unsafe.imports_passed_through():
     from activities.requests import MessageRef
     from models.commands import Command, ReceiptOutcome, Verb
+    from models.failures import FailureWatch
     from models.ledger import Adoption, BeginOutcome, LaneEnd, LaneReport, Survey
     from models.message import MessageStatus
     from models.transitions import rule
@@ -60,7 +61,9 @@ class BatchSendWorkflow:
         self._next_turn = state.next_turn  # the one that the next throttle batch waits for
         self._wakes = 0
         self._no_server_wait = state.knobs.no_server_first_wait
+        self._no_server_since = state.no_server_since
         self._no_server_reply: str | None = None
+        self._failures = state.failures
 
     @workflow.run
     async def run(self, state: BatchSendState) -> BatchSendResult:
@@ -130,6 +133,8 @@ class BatchSendWorkflow:
             await self._wait_for_wake("held; nothing leaves until the hold is released", wakes)
         elif not survey.gate_open:  # by nobody's command: keep it stopped
             self._queue.append(self._own_command(Verb.PAUSE, "Its gate was found closed; resume to go on."))
+        elif survey.due and await self._too_many_fail():
+            pass  # paused next
         elif turn_at is not None and turn_at <= workflow.now():
             await self._open_batch(survey)
         elif survey.due:
@@ -187,13 +192,17 @@ class BatchSendWorkflow:
         if until is not None:
             slice_length = min(slice_length, max(until - workflow.now(), timedelta(seconds=1)))
         lanes = min(self._plan.lanes, -(-due // self._plan.window))
+        most = None
+        if self._plan.pause_at_failure_share is not None:
+            most = self._failures.most_of_a_lane(self._survey.counts, lanes)
         self._lanes = [
             self._calls.start_lane(
                 number,
                 of=lanes,
+                plan=self._plan,
                 as_of=workflow.now(),
-                window=self._plan.window,
                 slice_length=slice_length,
+                most=most,
                 to_go=self._survey.counts.unfinished,
             )
             for number in range(lanes)
@@ -215,8 +224,7 @@ class BatchSendWorkflow:
     async def _judge(self, reports: Sequence[LaneReport]) -> None:
         """Go on at once, or wait: for the next hop to come back, or because there was nothing to take."""
         if any(report.settled for report in reports):
-            self._no_server_wait = self._knobs.no_server_first_wait
-            self._no_server_reply = None
+            self._forget_no_server()
         if any(report.end is LaneEnd.NO_SERVER for report in reports):
             await self._wait_for_server(next((r.last_reply for r in reports if r.last_reply), "no reply"))
         elif not any(report.settled or report.end is LaneEnd.SLICE_OVER for report in reports):
@@ -225,9 +233,31 @@ class BatchSendWorkflow:
     async def _wait_for_server(self, reply: str) -> None:
         """The next hop does not talk to us: wait, a little longer each time, and try again."""
         self._no_server_reply = reply
+        since = self._no_server_since = self._no_server_since or workflow.now()
+        limit = self._plan.pause_without_server_after
+        if limit is not None and workflow.now() - since >= limit:
+            reason = f"The mail server has not answered as it should since {instant(since)}: {reply}"
+            self._queue.append(self._own_command(Verb.PAUSE, reason))
+            return
         wait = self._no_server_wait
         self._no_server_wait = min(wait * 2, self._knobs.no_server_longest_wait)
         await self._wait(wait, f"no mail server: {reply}")
+
+    def _forget_no_server(self) -> None:
+        self._no_server_wait = self._knobs.no_server_first_wait
+        self._no_server_since = None
+        self._no_server_reply = None
+
+    async def _too_many_fail(self) -> bool:
+        """Have the message paused, with the evidence, when too large a share of it fails."""
+        watch, counts, share = self._failures, self._survey.counts, self._plan.pause_at_failure_share
+        if share is None or not watch.is_complete(counts):
+            return False
+        self._failures = FailureWatch.after(counts, is_first=False)
+        if not watch.are_too_many(counts, share):
+            return False
+        self._queue.append(self._own_command(Verb.PAUSE, watch.told(counts, await self._calls.commonest_failure())))
+        return True
 
     # -- commands -----------------------------------------------------------------------------------------------
 
@@ -316,6 +346,8 @@ class BatchSendWorkflow:
         resumed = await self._unless_stopped(self._calls.resume(entry))
         if not resumed.superseded:
             self._last_effective = Verb.RESUME
+            self._forget_no_server()
+            self._failures = FailureWatch.after(self._survey.counts, is_first=True)  # the operator has seen those
             self._next_turn = None  # what passed in the pause is missed
         self._note_status(resumed.status)
 
@@ -373,6 +405,8 @@ class BatchSendWorkflow:
                 status=self._status,
                 last_effective=self._last_effective,
                 next_turn=self._next_turn,
+                no_server_since=self._no_server_since,
+                failures=self._failures,
                 runs=self._runs + 1,
                 knobs=self._knobs,
             )

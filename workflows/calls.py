@@ -97,6 +97,11 @@ class Calls:
             ProgressActivities.finish, self._ref, summary="end, if nobody is left", **_QUICK
         )
 
+    async def commonest_failure(self) -> str:
+        return await workflow.execute_activity_method(
+            ProgressActivities.commonest_failure, self._ref, summary="why do so many fail?", **_QUICK
+        )
+
     async def close_gate(self, stop: NumberedCommand) -> MessageStatus | None:
         return await workflow.execute_activity_method(
             GateActivities.close_gate,
@@ -130,7 +135,15 @@ class Calls:
         )
 
     def start_lane(
-        self, number: int, *, of: int, as_of: datetime, window: int, slice_length: timedelta, to_go: int
+        self,
+        number: int,
+        *,
+        of: int,
+        plan: Adoption,
+        as_of: datetime,
+        slice_length: timedelta,
+        most: int | None,
+        to_go: int,
     ) -> workflow.ActivityHandle[LaneReport]:
         """Start lane `number` (from 0) of `of`. Temporal's own retry is for workers that die with it."""
         return workflow.start_activity_method(
@@ -139,8 +152,10 @@ class Calls:
                 **self._ref.model_dump(),
                 lane=f"{self._ref.generation}.{number}",
                 as_of=as_of,
-                window=window,
+                window=plan.window,
                 slice_length=slice_length,
+                retry=plan.retry,
+                most=most,
             ),
             task_queue=DELIVERY_QUEUE,
             summary=f"lane {number + 1} of {of}, {to_go:,} recipients to go",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 
 from models.commands import Command, Verb
+from models.failures import FailureWatch
 from models.message import MessageStatus
 
 
@@ -40,6 +41,8 @@ class BatchSendState(BaseModel):
     status: MessageStatus = MessageStatus.SCHEDULED
     last_effective: Verb | None = None
     next_turn: int | None = None  # the turn that the next throttle batch waits for
+    no_server_since: AwareDatetime | None = None
+    failures: FailureWatch = FailureWatch()
     runs: int = 1
     knobs: Knobs = Knobs()
 

@@ -13,6 +13,7 @@ from client.cli.inputs import Interval, When
 from client.cli.output import Output
 from client.cli.verb import Work
 from client.interface import UseCases
+from models.retry import RetryRule
 from models.schedule import CONTACT, PassedZones, Schedule, Throttle
 
 _OPTIONS = (
@@ -47,6 +48,27 @@ _OPTIONS = (
         metavar="WHEN",
         help="From then on no batch opens: who has not had a turn gets nothing.",
     ),
+    click.option(
+        "--emails-per-second",
+        type=float,
+        metavar="N",
+        help="Rate limit, kept over any minute. A throttle lets batches go; this spaces the emails.",
+    ),
+    click.option(
+        "--tries",
+        type=int,
+        metavar="N",
+        help=f"Refused for now so often, a recipient has failed.  [default: {RetryRule().tries}]",
+    ),
+    click.option(
+        "--first-wait", type=Interval(), metavar="TIME", help="Before the second try; doubled each time.  [default: 1m]"
+    ),
+    click.option(
+        "--longest-wait", type=Interval(), metavar="TIME", help="Between two tries it is no longer.  [default: 1h]"
+    ),
+    click.option(
+        "--max-age", type=Interval(), metavar="TIME", help="No try begins so long after the first.  [default: 24h]"
+    ),
 )
 
 
@@ -66,8 +88,14 @@ def takes_schedule(work: Work) -> Work:
         max_batches: int | None,
         every: timedelta | None,
         ends_at: datetime | None,
+        emails_per_second: float | None,
+        tries: int | None,
+        first_wait: timedelta | None,
+        longest_wait: timedelta | None,
+        max_age: timedelta | None,
         **given: object,
     ) -> ExitCode | None:
+        retry = {"tries": tries, "first_wait": first_wait, "longest_wait": longest_wait, "max_age": max_age}
         throttle = None
         if every is not None:
             throttle = Throttle(batch_size=batch_size, max_batches=max_batches, every=every, ends_at=ends_at)
@@ -77,6 +105,8 @@ def takes_schedule(work: Work) -> Work:
             fallback_time_zone=fallback_time_zone,
             passed_zones=PassedZones(passed_zones or PassedZones.SEND),
             throttle=throttle,
+            emails_per_second=emails_per_second,
+            retry=RetryRule.model_validate({name: value for name, value in retry.items() if value is not None}),
         )
         return await work(use, out, schedule=schedule, **given)
 

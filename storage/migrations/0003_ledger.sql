@@ -16,7 +16,8 @@ create table recipients (
     batch          int not null default 0, -- the turn of its throttle batch; -1: in none yet. Unthrottled: all in 0
     claim_token    uuid,            -- stays on the settled row: a late settle must match it
     lease_until    timestamptz,
-    attempts       smallint not null default 0,
+    attempts       smallint not null default 0, -- tries that count
+    first_try_at   timestamptz,     -- by the workflow's clock
     next_try_at    timestamptz,     -- of a deferred row
     handed_over_at timestamptz,
     settled_at     timestamptz,

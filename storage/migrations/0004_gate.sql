@@ -14,16 +14,20 @@ $$;
 --
 -- The shared locks are taken first, and only then, in a statement of its own and so with a fresh snapshot, is the gate
 -- looked at: closing takes the exclusive lock, so it waits for claims under way and every later claim sees it closed.
--- Suppression and deletion of a contact are read here, at every claim.
+-- Suppression and deletion of a contact are read here, at every claim. A rate limit is kept here too: what it does not
+-- let be claimed cannot leave, whatever lanes and workers there are.
 --
 -- One row per claimed recipient, each with verdict 'claimed'; or one row that says why there is none:
--- nothing_due, gate_closed, held, or none_mailable (due, but all suppressed or deleted: claim again).
+-- nothing_due, gate_closed, held, none_mailable (due, but all suppressed or deleted: claim again), or rate_limited
+-- (with how long to wait before the next claim).
 create function claim_window(
     p_message_id text, p_generation int, p_lane text, p_as_of timestamptz, p_limit int, p_token uuid, p_lease interval
-) returns table (verdict text, contact_id bigint, address text, attempts smallint, time_zone text, attributes jsonb)
+) returns table (verdict text, contact_id bigint, address text, attempts smallint, first_try_at timestamptz,
+                 time_zone text, attributes jsonb, wait interval)
 language plpgsql as $$
 #variable_conflict use_column
 declare
+    granted int;
     looked_at int;
 begin
     perform set_config('sendgate.lane', p_lane, true);
@@ -38,6 +42,12 @@ begin
         return next;
         return;
     end if;
+    select allowed.granted, allowed.wait into granted, wait from take_tokens(p_message_id, p_limit) as allowed;
+    if granted = 0 then
+        verdict := 'rate_limited';
+        return next;
+        return;
+    end if;
 
     return query
     with due as materialized (
@@ -46,7 +56,7 @@ begin
          where r.message_id = p_message_id and r.status in ('pending', 'deferred') and r.batch >= 0
            and coalesce(r.next_try_at, r.due_at) <= p_as_of
          order by coalesce(r.next_try_at, r.due_at), r.position
-         limit p_limit
+         limit granted
            for update skip locked
     ), fate as (
         select due.contact_id, c.time_zone, c.attributes,
@@ -64,15 +74,17 @@ begin
                settled_at = case when fate.status = 'claimed' then null else clock_timestamp() end,
                claim_token = case when fate.status = 'claimed' then p_token end,
                lease_until = case when fate.status = 'claimed' then clock_timestamp() + p_lease end,
+               first_try_at = case when fate.status = 'claimed' then coalesce(r.first_try_at, p_as_of) end,
                attempts = r.attempts + case when fate.status = 'claimed' then 1 else 0 end
           from fate
          where r.message_id = p_message_id and r.contact_id = fate.contact_id
-        returning r.status, r.contact_id, r.address, r.attempts, fate.time_zone, fate.attributes
+        returning r.status, r.contact_id, r.address, r.attempts, r.first_try_at, fate.time_zone, fate.attributes
     )
-    select case when moved.status = 'claimed' then 'claimed' else 'none_mailable' end,
-           moved.contact_id, moved.address, moved.attempts, moved.time_zone, moved.attributes
+    select case when moved.status = 'claimed' then 'claimed' else 'none_mailable' end, moved.contact_id,
+           moved.address, moved.attempts, moved.first_try_at, moved.time_zone, moved.attributes, null::interval
       from moved;
     get diagnostics looked_at = row_count;
+    perform return_tokens(p_message_id, granted - looked_at);
     if looked_at = 0 then
         verdict := 'nothing_due';
         return next;
@@ -82,11 +94,12 @@ end $$;
 -- Write what became of claimed recipients; returns how many rows took it.
 --
 -- The token must match. A row whose lease had lapsed is `in_doubt` by then, and takes what its own lane saw after all:
--- except that a late "not now" becomes `failed`, since nothing in doubt is ever sent again by itself.
+-- except that a late "not now" becomes `failed`, since nothing in doubt is ever sent again by itself. A try that does
+-- not count (`p_counts`) is taken off the attempts.
 create function settle_window(
     p_message_id text, p_lane text, p_token uuid, p_contact_ids bigint[], p_statuses text[],
     p_handed_over_at timestamptz[], p_smtp_codes smallint[], p_enhanced_codes text[], p_replies text[],
-    p_next_try_at timestamptz[]
+    p_next_try_at timestamptz[], p_counts boolean[]
 ) returns int language plpgsql as $$
 declare
     settled int;
@@ -96,9 +109,11 @@ begin
        set status = case when r.status = 'in_doubt' and o.status = 'deferred' then 'failed' else o.status end::recipient_status,
            handed_over_at = o.handed_over_at, settled_at = clock_timestamp(), smtp_code = o.smtp_code,
            enhanced_code = o.enhanced_code, reply = o.reply, reason = null, lease_until = null,
-           next_try_at = case when r.status = 'claimed' then o.next_try_at end
-      from unnest(p_contact_ids, p_statuses, p_handed_over_at, p_smtp_codes, p_enhanced_codes, p_replies, p_next_try_at)
-           as o (contact_id, status, handed_over_at, smtp_code, enhanced_code, reply, next_try_at)
+           next_try_at = case when r.status = 'claimed' then o.next_try_at end,
+           attempts = r.attempts - case when o.counts then 0 else 1 end
+      from unnest(p_contact_ids, p_statuses, p_handed_over_at, p_smtp_codes, p_enhanced_codes, p_replies,
+                  p_next_try_at, p_counts)
+           as o (contact_id, status, handed_over_at, smtp_code, enhanced_code, reply, next_try_at, counts)
      where r.message_id = p_message_id and r.contact_id = o.contact_id and r.claim_token = p_token
        and (r.status = 'claimed' or r.status = 'in_doubt' and o.status <> 'in_doubt');
     get diagnostics settled = row_count;
@@ -113,10 +128,12 @@ declare
 begin
     perform set_config('sendgate.lane', p_lane, true);
     update recipients
-       set status = 'pending', claim_token = null, lease_until = null, attempts = attempts - 1
+       set status = 'pending', claim_token = null, lease_until = null, attempts = attempts - 1,
+           first_try_at = case when attempts > 1 or next_try_at is not null then first_try_at end
      where message_id = p_message_id and claim_token = p_token and status = 'claimed'
        and (p_contact_ids is null or contact_id = any (p_contact_ids));
     get diagnostics given = row_count;
+    perform return_tokens(p_message_id, given);
     return given;
 end $$;
 

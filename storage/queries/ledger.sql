@@ -3,7 +3,7 @@ select * from claim_window(:message_id, :generation, :lane, :as_of, :most, :toke
 
 -- name: settle$
 select settle_window(:message_id, :lane, :token, :contact_ids, :statuses, :handed_over_at, :smtp_codes,
-                     :enhanced_codes, :replies, :next_try_at);
+                     :enhanced_codes, :replies, :next_try_at, :counts);
 
 -- name: give_back$
 select give_back(:message_id, :lane, :token, :contact_ids);

@@ -24,6 +24,19 @@ update messages
  where id = :message_id and generation = :generation and status = 'scheduled'
 returning id;
 
+-- name: limit_rate!
+-- Set a rate limit; what a bucket holds is kept, so that a worker that starts anew grants nothing.
+insert into rate_limits (name, emails_per_second) values (:name, :emails_per_second)
+    on conflict (name) do update set emails_per_second = excluded.emails_per_second;
+
+-- name: unlimit_rate!
+delete from rate_limits where name = :name;
+
+-- name: commonest_failure^
+select smtp_code, reply, count(*) as number from recipients
+ where message_id = :message_id and status in ('bounced', 'failed')
+ group by smtp_code, reply order by count(*) desc, reply limit 1;
+
 -- name: state^
 select status, gate_open, gate_number, audience, schedule, plan, looked_at, ends_at, generation from messages
  where id = :message_id and generation = :generation;

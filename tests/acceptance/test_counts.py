@@ -15,6 +15,7 @@ import pytest
 from client.cli.app import run
 from models.message import Counts, MessageStatus
 from models.recipient import RecipientStatus
+from models.retry import RetryRule
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 from tests.smtp_log_server import SmtpLogServer
@@ -94,7 +95,6 @@ async def test_the_counts_add_up_at_every_moment(
     monkeypatch.chdir(tmp_path)  # no stack here: the command line goes by the environment
     monkeypatch.delenv("SENDGATE_DATA", raising=False)
     monkeypatch.setenv("SENDGATE_DATABASE_URL", harness.database_url)
-    monkeypatch.setattr("activities.delivery.wait_before_next_try", lambda tries: timedelta(seconds=1))
     monkeypatch.setattr("worker.WINDOW", 16)  # so that more happens between two looks
     await harness.add_contacts(RECIPIENTS)
     message_id = await harness.draft()
@@ -104,7 +104,7 @@ async def test_the_counts_add_up_at_every_moment(
     try:
         async with harness.worker(lanes=4, smtp_connections=8):
             await samples.more(2)  # before it begins
-            await harness.send(message_id)
+            await harness.send(message_id, retry=RetryRule(first_wait=timedelta(seconds=1)))
             await harness.until_left(1)
             first_total = await contacts_on_the_list(harness)
             await samples.more(SAMPLES // 2)

@@ -49,7 +49,7 @@ class Begun:
     async def claim(
         self, most: int = 64, *, token: UUID | None = None, lane: str = "1.0", lease: timedelta = LEASE
     ) -> list[ClaimedRecipient] | LaneEnd:
-        return await self.ledger.claim(
+        claimed = await self.ledger.claim(
             self.id,
             self.generation,
             lane,
@@ -58,6 +58,8 @@ class Begun:
             token=token or uuid4(),
             lease=lease,
         )
+        assert not isinstance(claimed, timedelta)
+        return claimed
 
     async def settle(self, token: UUID, contact_id: int, verdict: Verdict = Verdict.SENT) -> int:
         outcome = Outcome(verdict, datetime.now(UTC), 250, "2.0.0", "ok")

@@ -92,8 +92,10 @@ def default_as_written(value: object) -> str:
     if value is None:
         return "–"
     if isinstance(value, timedelta):
-        hours, rest = divmod(value, timedelta(hours=1))
-        return f"`{value.total_seconds():g}s`" if rest else f"`{hours}h`"
+        seconds = int(value.total_seconds())
+        if seconds % 3600 == 0:
+            return f"`{seconds // 3600}h`"
+        return f"`{seconds // 60}m`" if seconds % 60 == 0 and seconds > 60 else f"`{seconds}s`"
     return f"`{value}`"
 
 

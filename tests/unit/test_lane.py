@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -18,7 +18,7 @@ from activities.ports import Email, Permit, RenderingFailed
 from activities.requests import LaneRequest
 from models.ledger import LaneEnd
 from models.recipient import ClaimedRecipient, Outcome, Verdict
-from models.retry import MOST_TRIES
+from models.retry import RetryRule
 from tests.eventually import eventually
 
 LEASE = timedelta(seconds=30)
@@ -33,6 +33,9 @@ class Book:
         self.counted: list[tuple[str, str]] = []  # which counters each call added to
         self.failures: dict[str, list[Exception]] = {}
         self.settled: dict[int, Outcome] = {}
+        self.uncounted: set[int] = set()
+        self.limits: list[timedelta] = []  # answered before anything is claimed
+        self.asked_for: list[int] = []
         self.next_tries: dict[int, datetime | None] = {}
         self.given_back: list[int] = []
         self.renewals = 1
@@ -49,7 +52,10 @@ class Book:
 
     async def claim(
         self, message_id: str, generation: int, lane: str, *, as_of: datetime, most: int, token: UUID, lease: timedelta
-    ) -> list[ClaimedRecipient] | LaneEnd:
+    ) -> list[ClaimedRecipient] | LaneEnd | timedelta:
+        if self.limits:
+            return self.limits.pop()
+        self.asked_for.append(most)
         self.counted.append(("claim", lane))
         taken, self.waiting = self.waiting[:most], self.waiting[most:]
         self._held[token] = taken
@@ -59,8 +65,15 @@ class Book:
         return [ClaimedRecipient(n, f"r{n}@example.com", self._attempts, None, {}) for n in taken]
 
     async def settle(
-        self, message_id: str, lane: str, token: UUID, outcomes: Sequence[tuple[int, Outcome, datetime | None]]
+        self,
+        message_id: str,
+        lane: str,
+        token: UUID,
+        outcomes: Sequence[tuple[int, Outcome, datetime | None]],
+        *,
+        uncounted: Collection[int] = (),
     ) -> int:
+        self.uncounted |= set(uncounted)
         self.counted.append(("settle", lane))
         self._note("settle", [contact_id for contact_id, _, _ in outcomes])
         for contact_id, outcome, next_try_at in outcomes:
@@ -111,7 +124,15 @@ class Letter:
         return Email("news@example.com", recipient.address, b"")
 
 
-def lane_of(book: Book, hop: Hop, *, window: int = 10, lease: timedelta = LEASE, letter: Letter | None = None) -> Lane:
+def lane_of(
+    book: Book,
+    hop: Hop,
+    *,
+    window: int = 10,
+    lease: timedelta = LEASE,
+    letter: Letter | None = None,
+    most: int | None = None,
+) -> Lane:
     request = LaneRequest(
         message_id="m",
         generation=1,
@@ -119,6 +140,7 @@ def lane_of(book: Book, hop: Hop, *, window: int = 10, lease: timedelta = LEASE,
         as_of=datetime.now(UTC),
         window=window,
         slice_length=timedelta(seconds=60),
+        most=most,
     )
     return Lane(request, letter or Letter(), book, hop, lease=lease, conversations=16)
 
@@ -127,6 +149,7 @@ def lane_of(book: Book, hop: Hop, *, window: int = 10, lease: timedelta = LEASE,
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Repeat at once: what is under test is that it is repeated."""
     monkeypatch.setattr(delivery, "_REPEAT_AFTER_SECONDS", 0.001)
+    monkeypatch.setattr(delivery, "_FIRST_REST_SECONDS", 0.001)
 
 
 async def test_windows_are_taken_until_nothing_is_due() -> None:
@@ -252,17 +275,66 @@ async def test_one_whose_template_fails_has_failed_and_the_others_are_sent() -> 
 
 
 async def test_refused_for_now_is_tried_again_later_and_given_up_in_the_end() -> None:
-    refused = Hop(lambda _: Outcome(Verdict.DEFERRED, smtp_code=451, reply="later"))
+    refused = Hop(lambda _: Outcome(Verdict.DEFERRED, smtp_code=450, reply="later"))
     book = Book(1)
     await lane_of(book, refused).run()
     assert book.settled[1].verdict is Verdict.DEFERRED
     next_try_at = book.next_tries[1]
     assert next_try_at is not None
     assert timedelta(seconds=50) < next_try_at - datetime.now(UTC) <= timedelta(seconds=60)
-    book = Book(1, attempts=MOST_TRIES)
+    assert book.uncounted == set()
+    book = Book(1, attempts=RetryRule().tries)
     await lane_of(book, refused).run()
     assert book.settled[1].verdict is Verdict.FAILED
     assert "gave up" in (book.settled[1].reply or "")
+
+
+async def test_a_next_hop_that_is_busy_is_asked_for_less_and_its_refusals_do_not_count() -> None:
+    busy = [True]
+
+    def answer(recipient: str) -> Outcome:
+        return Outcome(Verdict.DEFERRED, smtp_code=451, reply="busy") if busy else Outcome(Verdict.SENT)
+
+    book = Book(100, attempts=RetryRule().tries)
+    lane = lane_of(book, Hop(answer), window=32)
+    running = asyncio.create_task(lane.run())
+    await eventually(lambda: book.asked_for[-1:] == [4])
+    busy.clear()
+    report = await running
+    assert book.uncounted == {n for n, outcome in book.settled.items() if outcome.verdict is Verdict.DEFERRED}
+    assert set(report.settled) == {"deferred", "sent"}
+    assert book.asked_for[:4] == [32, 32, 8, 4] or book.asked_for[:5] == [32, 32, 16, 8, 4]
+    assert max(book.asked_for[-4:]) > 4
+
+
+async def test_one_greylisted_recipient_does_not_slow_the_others_down() -> None:
+    book = Book(100)
+    hop = Hop(lambda r: Outcome(Verdict.DEFERRED, smtp_code=451) if r == "r7@example.com" else Outcome(Verdict.SENT))
+    await lane_of(book, hop, window=32).run()
+    assert set(book.asked_for) == {32}
+    assert book.uncounted == {7}
+
+
+async def test_under_a_rate_limit_it_waits_as_long_as_it_is_told_and_a_stop_ends_the_wait() -> None:
+    book = Book(10)
+    book.limits = [timedelta(milliseconds=1), timedelta(milliseconds=2)]
+    assert (await lane_of(book, Hop()).run()).settled == {"sent": 10}
+    book.limits = [timedelta(hours=1)]
+    lane = lane_of(book, Hop())
+    running = asyncio.create_task(lane.run())
+    await eventually(lambda: not book.limits)
+    lane.stop()
+    assert (await asyncio.wait_for(running, 5)).end is LaneEnd.STOPPED
+
+
+async def test_it_comes_back_when_most_emails_fail_or_when_it_was_asked_for_few() -> None:
+    """So that the workflow looks before a million have bounced."""
+    book = Book(5_000)
+    await lane_of(book, Hop(lambda _: Outcome(Verdict.BOUNCED, smtp_code=550)), window=50).run()
+    assert 500 <= len(book.settled) <= 600
+    book = Book(5_000)
+    await lane_of(book, Hop(), window=50, most=120).run()
+    assert 120 <= len(book.settled) <= 200
 
 
 def test_a_lease_is_not_used_in_its_last_fifteenth() -> None:

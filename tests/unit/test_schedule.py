@@ -12,7 +12,6 @@ from pydantic import ValidationError
 
 from models.durations import iso_duration, parse_duration
 from models.errors import InvalidInput
-from models.retry import MOST_TRIES, wait_before_next_try
 from models.schedule import MOST, PassedZones, Schedule, Throttle, check_new_end, check_schedule, end_of, parse_time
 from models.slots import make_plan
 
@@ -312,18 +311,3 @@ def test_durations_as_they_are_written(duration: timedelta, text: str) -> None:
 @given(st.timedeltas(timedelta(0), timedelta(days=3660)))
 def test_a_duration_is_read_as_it_was_written(duration: timedelta) -> None:
     assert parse_duration(iso_duration(duration)) == duration
-
-
-# -- the retry schedule ------------------------------------------------------------------------------------------
-
-
-@given(st.integers(min_value=1, max_value=MOST_TRIES - 1))
-def test_waits_between_tries_grow_up_to_an_hour(tries: int) -> None:
-    wait = wait_before_next_try(tries)
-    assert wait is not None
-    assert timedelta(minutes=1) <= wait <= timedelta(hours=1)
-    assert tries == 1 or wait >= (wait_before_next_try(tries - 1) or timedelta.max)
-
-
-def test_after_the_last_try_there_is_none() -> None:
-    assert wait_before_next_try(MOST_TRIES) is None

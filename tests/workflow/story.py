@@ -187,6 +187,7 @@ class Story:
     async def _next_hop(self, rest: str) -> None:
         """`next-hop leaves`, `next-hop returns`, and `next-hop defers p1-p3`, each of them once."""
         if rest.startswith("defers "):
-            self._harness.next_hop.to_defer = {f"{name}@example.com" for name in people(rest.removeprefix("defers "))}
+            names = people(rest.removeprefix("defers "))
+            self._harness.next_hop.refusals = {f"{name}@example.com": [450] for name in names}
         else:
             self._harness.next_hop.is_away = rest == "leaves"

@@ -55,8 +55,9 @@ class RecordingTransport:
     def __init__(self, skipping: WorkflowEnvironment) -> None:
         self._skipping = skipping
         self.taken: list[tuple[datetime, str]] = []
+        self.refused: list[tuple[datetime, str]] = []
         self.is_away = False
-        self.to_defer: set[str] = set()  # addresses that are refused for now, once
+        self.refusals: dict[str, list[int]] = {}  # by address: the replies to come before one that takes it
         self._until_taken: int | None = None
 
     @property
@@ -74,9 +75,9 @@ class RecordingTransport:
     async def hand_over(self, email: Email, permit: Permit) -> Outcome:
         if self.is_away:
             return Outcome(Verdict.NO_SERVER, reply="gone")
-        if email.recipient in self.to_defer:
-            self.to_defer.remove(email.recipient)
-            return Outcome(Verdict.DEFERRED, smtp_code=451, reply="greylisted")
+        if codes := self.refusals.get(email.recipient):
+            self.refused.append((await self._skipping.get_current_time(), email.recipient))
+            return Outcome(Verdict.DEFERRED, smtp_code=codes.pop(0), reply="not now")
         await eventually(lambda: not self.is_stuck or not permit.may_start(), within=60)
         if not permit.may_start() or not permit.may_write_body():
             return Outcome(Verdict.NOT_HANDED_OVER)

@@ -1,0 +1,124 @@
+"""Rate limits: never more than so many in any time, whatever lanes, workers and restarts there are."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from models.message import MessageStatus
+from storage.database import Pool
+from storage.sending import ALL_MESSAGES, limit_rate
+from tests.harness import Harness, asked_by
+
+
+async def take(pool: Pool, name: str, wanted: int) -> tuple[int, timedelta]:
+    row = await pool.fetchrow("select * from take_tokens($1, $2)", name, wanted)
+    assert row is not None
+    return row["granted"], row["wait"]
+
+
+async def test_without_a_limit_all_is_granted(pool: Pool) -> None:
+    assert await take(pool, "m", 64) == (64, timedelta(0))
+
+
+@pytest.mark.parametrize("rate", [0.5, 10.0, 700.0, 20_000.0])
+async def test_a_bucket_that_is_empty_says_how_long_to_wait(pool: Pool, rate: float) -> None:
+    await limit_rate(pool, "m", rate)
+    await pool.execute("update rate_limits set counted_at = clock_timestamp()")
+    granted, wait = await take(pool, "m", 64)
+    assert granted == 0
+    assert timedelta(0) < wait <= timedelta(seconds=min(64, max(1, rate / 20)) / rate)
+
+
+async def test_many_at_once_get_no_more_than_the_rate_and_a_bucket(pool: Pool) -> None:
+    """By the database's own clock, so that it holds however slow the machine is."""
+    await limit_rate(pool, "m", 1_000)
+    began = await pool.fetchval("select counted_at from rate_limits")
+    granted = 0
+
+    async def taker() -> None:
+        nonlocal granted
+        for _ in range(60):
+            number, _ = await take(pool, "m", 64)
+            granted += number
+
+    await asyncio.gather(*(taker() for _ in range(8)))
+    elapsed = (await pool.fetchval("select clock_timestamp()") - began).total_seconds()
+    left = await pool.fetchval("select tokens from rate_limits")
+    assert 0 < granted <= 1_000 * elapsed
+    assert elapsed > 1 or granted + left >= 1_000 * elapsed * 0.9  # and, while the bucket did not run over, all of it
+
+
+async def test_what_is_not_handed_over_gives_its_tokens_back(pool: Pool) -> None:
+    await limit_rate(pool, "m", 100)
+    await pool.execute("update rate_limits set tokens = 50")
+    assert (await take(pool, "m", 20))[0] == 20
+    before = await pool.fetchval("select tokens from rate_limits")
+    await pool.fetchval("select return_tokens('m', 15)")
+    assert await pool.fetchval("select tokens from rate_limits") == before + 15
+    await pool.fetchval("select return_tokens('m', 1000)")
+    assert await pool.fetchval("select tokens from rate_limits") == 100  # a bucket holds a second's
+
+
+async def test_the_narrower_of_two_limits_counts_and_both_are_taken_from(pool: Pool) -> None:
+    for name, rate in (("m", 100.0), ("n", 30.0), (ALL_MESSAGES, 50.0)):
+        await limit_rate(pool, name, rate)
+    await pool.execute("update rate_limits set tokens = emails_per_second, counted_at = clock_timestamp()")
+    assert (await take(pool, "m", 64))[0] == 50
+    granted, wait = await take(pool, "n", 64)  # nothing is left for all messages together
+    assert (granted, wait > timedelta(0)) == (0, True)
+    assert await pool.fetchval("select tokens from rate_limits where name = 'n'") == 30
+    await limit_rate(pool, ALL_MESSAGES, None)
+    assert (await take(pool, "n", 64))[0] == 30
+
+
+async def test_a_message_leaves_no_faster_than_its_limit_over_workers_and_a_restart(
+    harness: Harness, tmp_path: Path
+) -> None:
+    rate, recipients = 200.0, 900
+    await harness.add_contacts(recipients)
+    message_id = await harness.draft()
+    await harness.prepare_server()
+    with harness.worker_process(tmp_path / "1.log") as first, harness.worker_process(tmp_path / "2.log"):
+        await harness.send(message_id, emails_per_second=rate)
+        await harness.until_left(300)
+        first.terminate()
+        with harness.worker_process(tmp_path / "3.log"):
+            await harness.until(message_id, MessageStatus.SENT)
+    await harness.assert_once_each(message_id)
+    times = sorted(email.at for email in harness.smtp.accepted())
+    for length in (100, 400, recipients):  # any so many in a row took at least as long as they should, less a bucket
+        shortest = min(later - earlier for earlier, later in zip(times, times[length - 1 :], strict=False))
+        assert shortest >= (length - rate) / rate - 0.5
+    assert times[-1] - times[0] >= (recipients - rate) / rate
+
+
+async def test_a_pause_under_a_limit_is_answered_at_once_and_a_resume_goes_on(harness: Harness) -> None:
+    await harness.add_contacts(40)
+    message_id = await harness.draft()
+    async with harness.worker():
+        await harness.send(message_id, emails_per_second=0.5)
+        await harness.until_left(1)
+        paused = await harness.use_cases.pause(message_id, asked_by(), wait=timedelta(seconds=30))
+        assert paused.message.status is MessageStatus.PAUSED
+        counts = await harness.counts(message_id)
+        assert counts.in_doubt == 0
+        assert counts.pending > 30
+        await harness.use_cases.cancel(message_id, asked_by())
+
+
+async def test_the_limit_of_all_messages_holds_for_two_of_them_together(harness: Harness) -> None:
+    await harness.add_contacts(300)
+    await limit_rate(harness.pool, ALL_MESSAGES, 200)
+    async with harness.worker():
+        ids = [await harness.draft() for _ in range(2)]
+        for message_id in ids:
+            await harness.send(message_id)
+        for message_id in ids:
+            await harness.until(message_id, MessageStatus.SENT)
+    times = sorted(email.at for email in harness.smtp.accepted())
+    assert len(times) == 600
+    assert times[-1] - times[0] >= (600 - 200) / 200 - 0.5
