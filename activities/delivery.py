@@ -29,7 +29,7 @@ from activities.ports import CompiledMessage, LanePort, MessageSource, Rendering
 from activities.requests import LaneRequest
 from models.failures import LOOKED_AT
 from models.ledger import LaneEnd, LaneReport
-from models.recipient import ClaimedRecipient, Outcome, Verdict, without_addresses
+from models.recipient import ClaimedRecipient, Outcome, Place, Verdict, without_addresses
 from models.retry import BUSY_CODES
 
 T = TypeVar("T")
@@ -113,6 +113,7 @@ class Lane:
         self._repeating = 0  # settles that have failed and are tried again
         self._began = time.monotonic()
         self._taken = 0
+        self._after: Place | None = None  # which the last claim came to
         self._failing = 0  # emails that bounced or failed in the last windows, of each of which most did
         self._settled: Counter[str] = Counter()
         self._given_back = 0
@@ -189,6 +190,7 @@ class Lane:
                     most=self._window,
                     token=token,
                     lease=self._lease_length,
+                    after=self._after,
                 ),
             )
         except BaseException:
@@ -198,6 +200,8 @@ class Lane:
         if isinstance(claimed, LaneEnd | timedelta):
             return claimed
         self._taken += len(claimed)
+        places = [recipient.place for recipient in claimed if recipient.place is not None]
+        self._after = max(places, default=self._after)
         return _Window(token, counters, lease, claimed)
 
     async def _see_through(self, window: _Window) -> LaneEnd | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 from models.commands import Command, ReceiptOutcome
 from models.ledger import Adoption, Beginning, LaneEnd, OpenOutcome, ResumeOutcome, Survey
 from models.message import MessageStatus
-from models.recipient import ClaimedRecipient, Outcome
+from models.recipient import ClaimedRecipient, Outcome, Place
 from models.throttle import ThrottleRule
 
 
@@ -72,6 +72,7 @@ class LanePort(Protocol):
         most: int,
         token: UUID,
         lease: timedelta,
+        after: Place | None = None,
     ) -> list[ClaimedRecipient] | LaneEnd | timedelta: ...
 
     async def settle(

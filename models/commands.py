@@ -20,6 +20,8 @@ class Verb(StrEnum):
     COPY = "copy"
     EDIT = "edit"
     DELETE = "delete"
+    ACCEPT = "in-doubt accept"
+    RESEND = "in-doubt resend"
 
     @property
     def is_stop(self) -> bool:
@@ -64,7 +66,9 @@ class Receipt(BaseModel):
     status_before: str
     status_after: str
     counts: dict[str, int] | None = None
-    explanation: str | None = Field(None, description="Why it was refused or superseded.")
+    explanation: str | None = Field(
+        None, description="Why it was refused or superseded; for how many recipients in doubt it decided."
+    )
 
 
 class HistoryEntry(BaseModel):
@@ -81,3 +85,8 @@ class HistoryEntry(BaseModel):
     generation: int
     details: dict[str, Any] = {}
     receipt: Receipt | None = None
+
+
+def told(actor: str, reason: str) -> str:
+    """Return who asked, and why if that was said, on one line: "anna: the link is broken"."""
+    return " ".join(f"{actor}: {reason}".split())[:300] if reason else actor

@@ -26,6 +26,7 @@ class Adoption(BaseModel):
     window: int = 64
     pause_without_server_after: timedelta | None = None
     pause_at_failure_share: float | None = None
+    stopped_by: str = ""  # who stopped it and why, if that was the last command that took effect
     last_effective: Verb | None = None
 
 

@@ -59,6 +59,10 @@ class Outcome:
     reply: str | None = None  # the server's text, or what went wrong, at most 500 characters
 
 
+#: Where a recipient stands in the order of claims: when it is due, or to be tried again, and its position.
+Place = tuple[datetime, int]
+
+
 def without_addresses(reply: str) -> str:
     """Return a reply fit for Temporal's history, where no address may stand; a server may quote one."""
     return _ADDRESS.sub("(address)", reply)
@@ -74,6 +78,7 @@ class ClaimedRecipient:
     time_zone: str | None
     attributes: dict[str, str] = field(default_factory=dict)
     first_try_at: datetime | None = None  # by the workflow's clock
+    place: Place | None = None
 
 
 class Recipient(BaseModel):

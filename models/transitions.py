@@ -18,6 +18,8 @@ _LEGAL: dict[Verb, frozenset[S]] = {
     Verb.COPY: frozenset(S),
     Verb.EDIT: frozenset({S.DRAFT}),
     Verb.DELETE: frozenset({S.DRAFT}),
+    Verb.ACCEPT: frozenset({S.SENDING, S.PAUSED, S.SENT, S.CANCELED}),
+    Verb.RESEND: frozenset({S.SENDING, S.PAUSED, S.SENT}),
 }
 
 #: The status in which a command has nothing left to do, if it was the last one to take effect.
@@ -49,6 +51,11 @@ _ADVICE: dict[tuple[S, Verb], str] = {
     (S.SENT, Verb.PAUSE): "every email has left",
     (S.SENT, Verb.CANCEL): "every email has left",
     (S.CANCELED, Verb.RESUME): "cancel is final; copy it as a draft",
+    (S.DRAFT, Verb.ACCEPT): "it has not been sent, so nobody is in doubt",
+    (S.DRAFT, Verb.RESEND): "it has not been sent, so nobody is in doubt",
+    (S.SCHEDULED, Verb.ACCEPT): "nothing has left yet, so nobody is in doubt",
+    (S.SCHEDULED, Verb.RESEND): "nothing has left yet, so nobody is in doubt",
+    (S.CANCELED, Verb.RESEND): "cancel is final, so nothing of it is sent again",
 }
 
 

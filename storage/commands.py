@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.message import MessageStatus
@@ -94,10 +94,19 @@ async def latest_receipt(connection: Connection | Pool, message_id: str) -> Rece
     return _receipt(row) if row else None
 
 
-async def last_effective(connection: Connection | Pool, message_id: str) -> tuple[str, Verb] | None:
-    """Return id and verb of the last command that took effect on a message."""
+class LastEffective(NamedTuple):
+    """The last command that took effect on a message."""
+
+    command_id: str
+    verb: Verb
+    actor: str
+    reason: str
+
+
+async def last_effective(connection: Connection | Pool, message_id: str) -> LastEffective | None:
+    """Return the last command that took effect on a message."""
     row = await _sql.last_effective(connection, message_id=message_id)
-    return (row["command_id"], Verb(row["verb"])) if row else None
+    return LastEffective(row["command_id"], Verb(row["verb"]), row["actor"], row["reason"]) if row else None
 
 
 async def history(connection: Connection | Pool, message_id: str) -> list[HistoryEntry]:

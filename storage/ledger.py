@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from models.ledger import LaneEnd
-from models.recipient import ClaimedRecipient, Outcome, Recipient, RecipientStatus, Verdict
+from models.recipient import ClaimedRecipient, Outcome, Place, Recipient, RecipientStatus, Verdict
 from storage.database import Connection, Pool
 from storage.named_sql import load
 
@@ -47,8 +47,9 @@ class Ledger:
         most: int,
         token: UUID,
         lease: timedelta,
+        after: Place | None = None,
     ) -> list[ClaimedRecipient] | LaneEnd | timedelta:
-        """Claim up to `most` recipients due at `as_of`, oldest first; why not, when the lane should end.
+        """Claim up to `most` recipients due at `as_of`, oldest first and behind a place; why not, when nobody is there.
 
         Under a rate limit: how long to wait before the next claim, when nobody may be claimed now. An empty list means
         that all who were looked at are suppressed or deleted: claim again. Once it returns the claim is durable. After
@@ -65,6 +66,8 @@ class Ledger:
                 most=most,
                 token=token,
                 lease=lease,
+                after_due=after[0] if after else None,
+                after_position=after[1] if after else None,
             )
         ]
         if len(rows) == 1 and rows[0]["verdict"] not in ("claimed", NONE_MAILABLE):
@@ -78,6 +81,7 @@ class Ledger:
                 row["time_zone"],
                 row["attributes"],
                 row["first_try_at"],
+                (row["due"], row["place"]),
             )
             for row in rows
             if row["verdict"] == "claimed"

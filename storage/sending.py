@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from models.audience import Audience
-from models.commands import Command, ReceiptOutcome
+from models.commands import Command, ReceiptOutcome, told
 from models.ledger import (
     Adoption,
     Beginning,
@@ -78,7 +78,8 @@ class Sending:
                 next_slot_at=row["next_slot_at"],
                 throttle=schedule.throttle,
                 retry=schedule.retry,
-                last_effective=last[1] if last else None,
+                last_effective=last.verb if last else None,
+                stopped_by=told(last.actor, last.reason) if last and last.verb.is_stop else "",
             )
 
     async def begin(self, message_id: str, generation: int, *, as_of: datetime, late: Command) -> Beginning:
@@ -201,7 +202,7 @@ class Sending:
             due=row["due"],
             next_at=row["next_at"],
             counts=Counts(**row["counts"]),
-            last_effective=last[1] if last else None,
+            last_effective=last.verb if last else None,
             turns=turns,
             slots=slot_lines(table, throttle, as_of=as_of),
         )

@@ -46,6 +46,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--record-histories", action="store_true", help="write the histories that tests/replay replays, anew"
     )
+    parser.addoption(
+        "--all-deaths", action="store_true", help="kill 50 workers and end 20, instead of a few: seven minutes"
+    )
 
 
 @pytest.fixture(scope="session")

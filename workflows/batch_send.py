@@ -21,7 +21,7 @@ from temporalio.common import RawValue, SearchAttributeKey
 
 with workflow.unsafe.imports_passed_through():
     from activities.requests import MessageRef
-    from models.commands import Command, ReceiptOutcome, Verb
+    from models.commands import Command, ReceiptOutcome, Verb, told
     from models.failures import FailureWatch
     from models.ledger import Adoption, BeginOutcome, LaneEnd, LaneReport, Survey
     from models.message import MessageStatus
@@ -49,6 +49,7 @@ class BatchSendWorkflow:
         self._runs = state.runs
         self._status: MessageStatus | None = state.status
         self._last_effective = state.last_effective
+        self._stopped_by = ""
         self._queue = CommandQueue(state)
         self._gate_closed_by = 0  # number of the command that closed the gate in this run
         self._plan = Adoption(status=None)
@@ -100,6 +101,7 @@ class BatchSendWorkflow:
     async def _adopt(self) -> None:
         self._plan = await self._calls.adopt()
         self._last_effective = self._plan.last_effective
+        self._stopped_by = self._plan.stopped_by
         self._note_status(self._plan.status)
 
     async def _begin_when_due(self) -> None:
@@ -327,6 +329,7 @@ class BatchSendWorkflow:
         await self._close_gate(entry)
         self._note_status(await self._calls.confirm_stop(entry))
         self._last_effective = entry.command.verb
+        self._stopped_by = told(entry.command.actor, entry.command.reason)
         if not self._lanes_are_back():
             # As a courtesy: one whose worker is cut off may be away for long, and nothing of the ledger waits for it.
             with contextlib.suppress(TimeoutError):
@@ -374,7 +377,8 @@ class BatchSendWorkflow:
     async def _wait_for_command(self) -> None:
         if self._survey.status is None:
             await self._look()  # a run that begins paused has nothing to show yet
-        self._describe("nothing leaves until it is resumed")
+        by = f"by {self._stopped_by} · " if self._stopped_by else ""
+        self._describe(f"{by}nothing leaves until it is resumed")
         await workflow.wait_condition(lambda: bool(self._queue))
 
     async def _wait(self, duration: timedelta, why: str, *, until: Callable[[], bool] | None = None) -> None:

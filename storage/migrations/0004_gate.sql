@@ -17,13 +17,18 @@ $$;
 -- Suppression and deletion of a contact are read here, at every claim. A rate limit is kept here too: what it does not
 -- let be claimed cannot leave, whatever lanes and workers there are.
 --
+-- A lane goes on behind the place (due, position) that its last claim came to: entries of the index that are dead, but
+-- not yet vacuumed, would be walked over again and again otherwise, and a reader that is open for long keeps them. Who
+-- has been given back before that place is taken by a claim without one.
+--
 -- One row per claimed recipient, each with verdict 'claimed'; or one row that says why there is none:
 -- nothing_due, gate_closed, held, none_mailable (due, but all suppressed or deleted: claim again), or rate_limited
 -- (with how long to wait before the next claim).
 create function claim_window(
-    p_message_id text, p_generation int, p_lane text, p_as_of timestamptz, p_limit int, p_token uuid, p_lease interval
+    p_message_id text, p_generation int, p_lane text, p_as_of timestamptz, p_limit int, p_token uuid, p_lease interval,
+    p_after_due timestamptz default null, p_after_position bigint default null
 ) returns table (verdict text, contact_id bigint, address text, attempts smallint, first_try_at timestamptz,
-                 time_zone text, attributes jsonb, wait interval)
+                 time_zone text, attributes jsonb, due timestamptz, place bigint, wait interval)
 language plpgsql as $$
 #variable_conflict use_column
 declare
@@ -55,6 +60,8 @@ begin
           from recipients r
          where r.message_id = p_message_id and r.status in ('pending', 'deferred') and r.batch >= 0
            and coalesce(r.next_try_at, r.due_at) <= p_as_of
+           and (coalesce(r.next_try_at, r.due_at), r.position)
+               > (coalesce(p_after_due, '-infinity'), coalesce(p_after_position, 0))
          order by coalesce(r.next_try_at, r.due_at), r.position
          limit granted
            for update skip locked
@@ -78,10 +85,12 @@ begin
                attempts = r.attempts + case when fate.status = 'claimed' then 1 else 0 end
           from fate
          where r.message_id = p_message_id and r.contact_id = fate.contact_id
-        returning r.status, r.contact_id, r.address, r.attempts, r.first_try_at, fate.time_zone, fate.attributes
+        returning r.status, r.contact_id, r.address, r.attempts, r.first_try_at, fate.time_zone, fate.attributes,
+                  coalesce(r.next_try_at, r.due_at) as due, r.position
     )
     select case when moved.status = 'claimed' then 'claimed' else 'none_mailable' end, moved.contact_id,
-           moved.address, moved.attempts, moved.first_try_at, moved.time_zone, moved.attributes, null::interval
+           moved.address, moved.attempts, moved.first_try_at, moved.time_zone, moved.attributes, moved.due,
+           moved.position, null::interval
       from moved;
     get diagnostics looked_at = row_count;
     perform return_tokens(p_message_id, granted - looked_at);

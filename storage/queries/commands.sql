@@ -42,7 +42,7 @@ select c.command_id, c.verb as command, c.actor, c.reason, c.source, c.requested
 
 -- name: last_effective^
 -- The last command that took effect: what "fulfilled already" is judged by.
-select c.command_id, c.verb
+select c.command_id, c.verb, c.actor, c.reason
   from receipts r join commands c using (command_id)
  where r.message_id = :message_id and r.outcome = 'done'
  order by r.number desc limit 1;

@@ -1,5 +1,5 @@
 -- name: claim
-select * from claim_window(:message_id, :generation, :lane, :as_of, :most, :token, :lease);
+select * from claim_window(:message_id, :generation, :lane, :as_of, :most, :token, :lease, :after_due, :after_position);
 
 -- name: settle$
 select settle_window(:message_id, :lane, :token, :contact_ids, :statuses, :handed_over_at, :smtp_codes,

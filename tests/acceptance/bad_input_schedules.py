@@ -46,6 +46,29 @@ SCHEDULE = [
     *(Case(("send", "<excluding>", *more), 3, "cancel it first", records=False) for more in ((), ("--dry-run",))),
 ]
 
+#: Rate limits and retry schedules.
+PACE = [
+    wrong(("send", "<draft>", *arguments, *dry), said)
+    for dry in ((), ("--dry-run",))
+    for arguments, said in (
+        (("--emails-per-second", "0"), "emails_per_second must be from 0.001 to 1,000,000, not 0."),
+        (("--emails-per-second", "-5"), "emails_per_second must be from"),
+        (("--emails-per-second", "nan"), "emails_per_second must be from"),
+        (("--emails-per-second", "1e12"), "emails_per_second must be from"),
+        (("--emails-per-second", "fast"), "'fast' is not a valid float"),
+        (("--tries", "0"), "tries must be from 1 to 1,000, not 0."),
+        (("--tries", "-1"), "tries must be from"),
+        (("--tries", "99999999999999999999"), "tries must be from"),
+        (("--tries", "1.5"), "'1.5' is not a valid integer"),
+        (("--first-wait", "0s"), "first_wait must be from a second"),
+        (("--first-wait", "soon"), "is not a duration"),
+        (("--first-wait", "2h"), "first_wait (2:00:00) is longer than longest_wait (1:00:00)."),
+        (("--longest-wait", "400d"), "longest_wait must be from a second"),
+        (("--max-age", ""), "is not a duration"),
+        (("--max-age", "P1Y"), "is not a duration"),
+    )
+]
+
 #: A sentence names the option where the command line says it, and the field where the schedule does.
 TIME_ZONES = [
     wrong(("send", "<draft>", *arguments, *dry), said)

@@ -13,7 +13,7 @@ from models.audience import Audience
 from models.commands import Command, ReceiptOutcome, Verb
 from models.ledger import BeginOutcome, LaneEnd
 from models.message import Counts, MessageContent, MessageStatus
-from models.recipient import ClaimedRecipient, Outcome, Verdict
+from models.recipient import ClaimedRecipient, Outcome, Place, Verdict
 from models.schedule import Schedule
 from storage import commands, ledger, messages
 from storage.database import Pool
@@ -47,7 +47,13 @@ class Begun:
     generation: int = 1
 
     async def claim(
-        self, most: int = 64, *, token: UUID | None = None, lane: str = "1.0", lease: timedelta = LEASE
+        self,
+        most: int = 64,
+        *,
+        token: UUID | None = None,
+        lane: str = "1.0",
+        lease: timedelta = LEASE,
+        after: Place | None = None,
     ) -> list[ClaimedRecipient] | LaneEnd:
         claimed = await self.ledger.claim(
             self.id,
@@ -57,6 +63,7 @@ class Begun:
             most=most,
             token=token or uuid4(),
             lease=lease,
+            after=after,
         )
         assert not isinstance(claimed, timedelta)
         return claimed
@@ -83,10 +90,14 @@ class Begun:
 
 @pytest.fixture
 async def begun(pool: Pool) -> Begun:
+    return await begin(pool, RECIPIENTS)
+
+
+async def begin(pool: Pool, recipients: int) -> Begun:
     await pool.execute(
         "insert into contacts (address, address_key) select a, a"
         " from (select 'c' || n || '@example.com' as a from generate_series(1, $1::int) as n) as made",
-        RECIPIENTS,
+        recipients,
     )
     await pool.execute("insert into lists (name) values ('all')")
     await pool.execute("insert into list_members select l.id, c.id from lists l, contacts c")
@@ -296,3 +307,45 @@ async def test_what_was_asked_and_answered_cannot_be_changed(begun: Begun) -> No
     for statement in ("update receipts set outcome = 'done'", "delete from commands", "delete from recipients"):
         with pytest.raises(Exception, match=r"append-only|never deleted"):
             await begun.pool.execute(statement)
+
+
+async def test_a_claim_goes_on_behind_a_place_and_one_without_takes_who_was_given_back(begun: Begun) -> None:
+    first = await begun.claim(10)
+    assert not isinstance(first, LaneEnd)
+    places = [recipient.place for recipient in first if recipient.place]
+    assert len(places) == 10
+    await begun.pool.execute(
+        "update recipients set status = 'pending', claim_token = null, lease_until = null where status = 'claimed'"
+    )
+    behind = await begun.claim(10, after=max(places))
+    assert not isinstance(behind, LaneEnd)
+    assert min(r.place for r in behind if r.place) > max(places)
+    again = await begun.claim(10)
+    assert not isinstance(again, LaneEnd)
+    assert {r.contact_id for r in again} == {r.contact_id for r in first}
+
+
+async def test_a_claim_late_in_a_long_send_reads_no_more_than_one_at_its_beginning(pool: Pool) -> None:
+    """Though nothing was vacuumed: what has been sent leaves dead entries in the index."""
+    await pool.execute("alter table recipients set (autovacuum_enabled = false)")
+    begun = await begin(pool, 40_000)
+    after, read = None, []
+    async with pool.acquire() as reader, reader.transaction(isolation="repeatable_read"):
+        await reader.fetchval("select count(*) from messages")  # open for long, as a backup is
+        for _ in range(600):
+            before = await blocks_of_the_index(pool)
+            claimed = await begun.claim(after=after)
+            read.append(await blocks_of_the_index(pool) - before)
+            assert isinstance(claimed, list)
+            after = max(r.place for r in claimed if r.place)
+    assert sum(read[:100]) > 0
+    assert sum(read[-100:]) < 2 * sum(read[:100])
+
+
+async def blocks_of_the_index(pool: Pool) -> int:
+    """Return how many blocks of the index that claims use have been looked at, by everybody."""
+    await pool.execute("select pg_stat_force_next_flush()")
+    number: int = await pool.fetchval(
+        "select idx_blks_read + idx_blks_hit from pg_statio_user_indexes where indexrelname = 'recipients_waiting'"
+    )
+    return number

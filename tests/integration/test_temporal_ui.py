@@ -56,10 +56,11 @@ async def test_every_state_can_be_read(harness: Harness) -> None:
         assert await status_attribute(handle) == MessageStatus.SENDING
         assert "**sending**" in await details_of(handle)
 
-        await harness.use_cases.pause(message_id, asked_by())
+        await harness.use_cases.pause(message_id, asked_by("the link\nis broken"))
 
         async def says_paused() -> bool:
-            return "**paused** · nothing leaves until it is resumed" in await details_of(handle)
+            said = "**paused** · by operator: the link is broken · nothing leaves until it is resumed"
+            return said in await details_of(handle)
 
         await eventually(says_paused)
         assert await status_attribute(handle) == MessageStatus.PAUSED

@@ -17,11 +17,12 @@ from activities.lease import Lease
 from activities.ports import Email, Permit, RenderingFailed
 from activities.requests import LaneRequest
 from models.ledger import LaneEnd
-from models.recipient import ClaimedRecipient, Outcome, Verdict
+from models.recipient import ClaimedRecipient, Outcome, Place, Verdict
 from models.retry import RetryRule
 from tests.eventually import eventually
 
 LEASE = timedelta(seconds=30)
+DUE = datetime(2030, 1, 7, 9, tzinfo=UTC)
 
 
 class Book:
@@ -36,6 +37,7 @@ class Book:
         self.uncounted: set[int] = set()
         self.limits: list[timedelta] = []  # answered before anything is claimed
         self.asked_for: list[int] = []
+        self.asked_behind: list[Place | None] = []
         self.next_tries: dict[int, datetime | None] = {}
         self.given_back: list[int] = []
         self.renewals = 1
@@ -51,18 +53,30 @@ class Book:
             raise self.failures[call].pop(0)
 
     async def claim(
-        self, message_id: str, generation: int, lane: str, *, as_of: datetime, most: int, token: UUID, lease: timedelta
+        self,
+        message_id: str,
+        generation: int,
+        lane: str,
+        *,
+        as_of: datetime,
+        most: int,
+        token: UUID,
+        lease: timedelta,
+        after: Place | None = None,
     ) -> list[ClaimedRecipient] | LaneEnd | timedelta:
         if self.limits:
             return self.limits.pop()
         self.asked_for.append(most)
+        self.asked_behind.append(after)
         self.counted.append(("claim", lane))
         taken, self.waiting = self.waiting[:most], self.waiting[most:]
         self._held[token] = taken
         self._note("claim", token)
         if not taken:
             return LaneEnd.NOTHING_DUE
-        return [ClaimedRecipient(n, f"r{n}@example.com", self._attempts, None, {}) for n in taken]
+        return [
+            ClaimedRecipient(n, f"r{n}@example.com", self._attempts, None, {}, place=(DUE, n)) for n in reversed(taken)
+        ]
 
     async def settle(
         self,
@@ -159,6 +173,12 @@ async def test_windows_are_taken_until_nothing_is_due() -> None:
     assert report.settled == {"sent": 25}
     assert sorted(book.settled) == list(range(1, 26))
     assert Counter(call for call, _ in book.calls) == {"claim": 4, "settle": 3}
+
+
+async def test_each_claim_goes_on_behind_the_one_before() -> None:
+    book = Book(25)
+    await lane_of(book, Hop()).run()
+    assert book.asked_behind == [None, (DUE, 10), (DUE, 20), (DUE, 25)]
 
 
 async def test_two_windows_overlap_and_never_more() -> None:

@@ -19,6 +19,8 @@ LEGAL = {
     Verb.COPY: {S.DRAFT, S.SCHEDULED, S.SENDING, S.PAUSED, S.SENT, S.CANCELED},
     Verb.EDIT: {S.DRAFT},
     Verb.DELETE: {S.DRAFT},
+    Verb.ACCEPT: {S.SENDING, S.PAUSED, S.SENT, S.CANCELED},
+    Verb.RESEND: {S.SENDING, S.PAUSED, S.SENT},
 }
 EVERY_PAIR = [(status, verb) for status in S for verb in Verb]
 
@@ -69,6 +71,19 @@ def test_unscheduling_a_begun_message_names_pause_and_cancel() -> None:
     why = rule(S.SENDING, Verb.UNSCHEDULE).why
     assert "pause" in why
     assert "cancel" in why
+
+
+def test_before_a_send_begins_nobody_is_in_doubt_and_what_is_canceled_stays_so() -> None:
+    for status in (S.DRAFT, S.SCHEDULED):
+        for verb in (Verb.ACCEPT, Verb.RESEND):
+            assert "nobody is in doubt" in rule(status, verb).why
+    assert "cancel is final" in rule(S.CANCELED, Verb.RESEND).why
+
+
+@pytest.mark.parametrize("status", [S.SENDING, S.PAUSED, S.SENT])
+def test_deciding_about_others_who_are_in_doubt_is_never_fulfilled_already(status: S) -> None:
+    for verb in (Verb.ACCEPT, Verb.RESEND):
+        assert rule(status, verb, last_effective=verb).kind == "legal"
 
 
 def test_there_is_always_something_to_do() -> None:
