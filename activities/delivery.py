@@ -38,6 +38,7 @@ _WINDOWS_AT_ONCE = 2
 #: A next hop is busy when it says so to this share of a window: a single recipient may be greylisted by a 451.
 _BUSY_SHARE = 0.25
 _SMALLEST_WINDOW = 4
+_FORGET_PLACE_AFTER_SECONDS = 5.0
 _FIRST_REST_SECONDS = 0.5
 _LONGEST_REST_SECONDS = 10.0
 _REPEAT_AFTER_SECONDS = 0.2
@@ -114,6 +115,7 @@ class Lane:
         self._began = time.monotonic()
         self._taken = 0
         self._after: Place | None = None  # which the last claim came to
+        self._after_since = self._began
         self._failing = 0  # emails that bounced or failed in the last windows, of each of which most did
         self._settled: Counter[str] = Counter()
         self._given_back = 0
@@ -190,7 +192,7 @@ class Lane:
                     most=self._window,
                     token=token,
                     lease=self._lease_length,
-                    after=self._after,
+                    after=self._last_place(),
                 ),
             )
         except BaseException:
@@ -203,6 +205,13 @@ class Lane:
         places = [recipient.place for recipient in claimed if recipient.place is not None]
         self._after = max(places, default=self._after)
         return _Window(token, counters, lease, claimed)
+
+    def _last_place(self) -> Place | None:
+        """Return the place behind which to claim; now and then none, for those given back or resent before it."""
+        now = time.monotonic()
+        if now - self._after_since >= _FORGET_PLACE_AFTER_SECONDS:
+            self._after, self._after_since = None, now
+        return self._after
 
     async def _see_through(self, window: _Window) -> LaneEnd | None:
         """Hand a window over and settle it; return a reason to end the lane, if there is one."""

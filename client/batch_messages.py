@@ -16,11 +16,13 @@ from functools import partial
 
 from activities.ports import Transport
 from client.drafts import Drafts, content_of
+from client.in_doubt import message_ids_of, named_recipients
 from client.interface import (
     DEFAULT_WAIT,
     AskedBy,
     CommandResult,
     Progress,
+    RecipientInDoubt,
     ResumePreview,
     SendPreview,
 )
@@ -28,7 +30,7 @@ from client.outlook import describe_progress, describe_resume
 from client.temporal import Workflows
 from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.contact import is_storable
-from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Unreachable
+from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
 from models.message import Message, MessageStatus
 from models.plan import describe_plan
 from models.recipient import Recipient, RecipientStatus
@@ -36,7 +38,7 @@ from models.schedule import Schedule, check_new_end, check_schedule, end_of
 from models.slots import Plan, check_plan, make_plan
 from models.transitions import Ruling, require, rule
 from storage import audience as audiences
-from storage import commands, ledger, messages, slots
+from storage import commands, in_doubt, ledger, messages, slots
 from storage.database import Connection, Pool
 from storage.sending import Sending
 
@@ -180,6 +182,56 @@ class BatchMessages(Drafts):
         changes, table = preview
         return describe_resume(message, changes, table, now=now)
 
+    # -- in doubt -----------------------------------------------------------------------------------------------
+
+    async def in_doubt(self, message_id: str) -> AsyncGenerator[RecipientInDoubt, None]:
+        async with self._pool.acquire() as connection:
+            with_message_id = message_ids_of(await messages.get(connection, message_id))
+            async with aclosing(in_doubt.listed(connection, message_id)) as rows:
+                async for recipient in rows:
+                    yield with_message_id(recipient)
+
+    async def accept_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        return await self._decide(Verb.ACCEPT, message_id, asked_by, whom)
+
+    async def resend_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        """Return them to the send; one that was over goes on under the next generation, with a workflow of its own.
+
+        When the start fails after that, a worker's sweep starts it.
+        """
+        return await self._decide(Verb.RESEND, message_id, asked_by, whom)
+
+    async def _decide(
+        self, verb: Verb, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None
+    ) -> CommandResult:
+        command, named = _command(verb, asked_by), named_recipients(whom)
+        async with self._pool.acquire() as connection:
+            message = await messages.get(connection, message_id)
+            if (answered := await self._answered_already(connection, message, command)) is not None:
+                return answered
+            # Before anything changes. Accepting needs none: nobody who is in doubt keeps a send from its end.
+            workflows = await self._workflows() if verb is Verb.RESEND else None
+            try:
+                async with connection.transaction():
+                    decision = await in_doubt.decide(connection, message_id, command, named)
+            except Refused as refused:
+                message = await messages.get(connection, message_id)
+                await self._record_refusal(connection, message, command, refused.message)
+                raise
+        if workflows is not None:
+            with suppress(Unreachable):
+                if decision.reopened:
+                    await workflows.start(message_id, decision.generation, decision.name, decision.status)
+                elif decision.status is MessageStatus.SENDING:
+                    await workflows.wake(message_id, decision.generation)  # it may sleep until a later slot
+        return CommandResult(
+            message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
+        )
+
     # -- looking ------------------------------------------------------------------------------------------------
 
     async def progress(self, message_id: str) -> Progress:
@@ -280,6 +332,11 @@ class BatchMessages(Drafts):
     ) -> None:
         """Record the refusal and raise it."""
         ruling = ruling or rule(message.status, command.verb)
+        await self._record_refusal(connection, message, command, ruling.why)
+        raise IllegalTransition(ruling.why, status=message.status, allowed=ruling.allowed)
+
+    @staticmethod
+    async def _record_refusal(connection: Connection, message: Message, command: Command, why: str) -> None:
         await commands.record(
             connection,
             message.id,
@@ -288,9 +345,8 @@ class BatchMessages(Drafts):
             ReceiptOutcome.REFUSED,
             before=message.status,
             after=message.status,
-            explanation=ruling.why,
+            explanation=why,
         )
-        raise IllegalTransition(ruling.why, status=message.status, allowed=ruling.allowed)
 
     async def _receipt_within(self, command_id: str, wait: timedelta) -> Receipt | None:
         deadline = time.monotonic() + wait.total_seconds()

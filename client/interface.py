@@ -145,6 +145,12 @@ class Progress(BaseModel):
     throttle: ThrottleProgress | None = None
 
 
+class RecipientInDoubt(Recipient):
+    """Somebody in doubt: `handed_over_at` is null where nobody saw the hand-over; `settled_at` is since when."""
+
+    email_message_id: str = Field(description="The Message-ID of the email, which the next hop's log knows it by.")
+
+
 class UseCases(Protocol):
     """The use cases of Sendgate."""
 
@@ -203,6 +209,26 @@ class UseCases(Protocol):
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult: ...
     async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message: ...
     async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview: ...
+
+    # in doubt
+    def in_doubt(self, message_id: str) -> AsyncGenerator[RecipientInDoubt, None]:
+        """Everybody in doubt by contact id, streamed as `recipients` are: whoever may leave it early closes it."""
+
+    async def accept_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        """Take those in doubt as sent: `whom` by address or contact id, or (None) everybody; all of them or nobody.
+
+        Raises NotFound for somebody who is no recipient, Refused for somebody who is not in doubt, or when nobody is.
+        """
+
+    async def resend_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        """Take them as not sent, so that they are mailed again; as `accept_in_doubt`. A sent message goes on sending.
+
+        Also Refused: a message that is not over excludes the recipients of the sent one, and could mail them, too.
+        """
 
     # looking
     async def progress(self, message_id: str) -> Progress: ...

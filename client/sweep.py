@@ -123,12 +123,15 @@ class Sweep:
     async def _repeat_wakes(self) -> None:
         """Wake everybody, oldest first, when a hold that was seen is gone: its release may have woken only some.
 
-        One that nobody saw go is made up for by the workflows' own slow timer.
+        One that nobody saw go is made up for by the workflows' own slow timer. And wake those to which somebody in
+        doubt was returned a moment ago.
         """
         was_held, self._held = self._held, await lookout.is_held(self._pool)
         if was_held and not self._held:
             for message_id, generation in await lookout.waiting(self._pool):
                 await self._workflows.wake(message_id, generation)
+        for message_id, generation in await lookout.resent(self._pool, self._lost_after):
+            await self._workflows.wake(message_id, generation)
 
     async def _repeat_commands(self) -> None:
         """A stop must not be lost between the row that asks for it and its signal."""

@@ -47,3 +47,8 @@ async def is_held(pool: Pool) -> bool:
 async def waiting(pool: Pool) -> list[tuple[str, int]]:
     """Return (id, generation) of messages that a hold may have kept waiting, oldest first."""
     return [(row["id"], row["generation"]) async for row in _sql.waiting(pool)]
+
+
+async def resent(pool: Pool, older_than: timedelta) -> list[tuple[str, int]]:
+    """Return (id, generation) of sends to which somebody was returned from in doubt a while, but not long, ago."""
+    return [(row["id"], row["generation"]) async for row in _sql.resent(pool, older_than=older_than)]

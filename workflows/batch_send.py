@@ -142,7 +142,7 @@ class BatchSendWorkflow:
         elif survey.due:
             await self._deliver(survey.due, until=turn_at)
         elif moments := [moment for moment in (turn_at, survey.next_at) if moment is not None]:
-            await self._sleep_until(min(moments), what_is_next(survey, turn_at))
+            await self._sleep_until(min(moments), what_is_next(survey, turn_at), seen=wakes)
         elif survey.counts.unfinished == 0:
             self._note_status(await self._calls.finish())
         else:  # settled or given back since the look
@@ -367,8 +367,13 @@ class BatchSendWorkflow:
 
     # -- waiting ------------------------------------------------------------------------------------------------
 
-    async def _sleep_until(self, moment: datetime, what: str) -> None:
-        await self._wait(moment - workflow.now(), f"{what} at {instant(moment)}")
+    async def _sleep_until(self, moment: datetime, what: str, *, seen: int | None = None) -> None:
+        """Sleep, but not through a wake after the `seen` ones that had come before it was looked what is due."""
+        await self._wait(
+            moment - workflow.now(),
+            f"{what} at {instant(moment)}",
+            until=lambda: seen is not None and self._wakes > seen,
+        )
 
     async def _wait_for_wake(self, why: str, seen: int) -> None:
         """Wait for a wake after the `seen` ones that had come before the hold was looked at."""

@@ -17,6 +17,7 @@ import click
 
 from client.cli.contacts import contacts, lists, suppress, unsuppress
 from client.cli.exits import ExitCode, OutputClosed, exit_code
+from client.cli.in_doubt import in_doubt
 from client.cli.looking import history, progress, recipients, watch
 from client.cli.messages import messages
 from client.cli.output import complain
@@ -35,6 +36,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Messages": (messages, copy, sendtest),
     "Sending and stopping": (send, pause, resume, cancel, unschedule),
     "Looking": (watch, progress, recipients, history),
+    "Deciding": (in_doubt,),
     "Runbooks": (runbook,),
     "Local stack": (up,),
 }

@@ -67,6 +67,9 @@ def receipt_sentence(receipt: Receipt) -> str:
     if receipt.outcome is not ReceiptOutcome.DONE:
         why = one_line(receipt.explanation or "")
         return why or f"The {receipt.command} was {receipt.outcome}; nothing was changed."
+    if receipt.command in (Verb.ACCEPT, Verb.RESEND) and counts is not None and receipt.effective_at is not None:
+        decided = one_line(receipt.explanation or done)
+        return f"{decided} At {clock(receipt.effective_at)}: {counts_sentence(counts)}."
     if receipt.command in (Verb.PAUSE, Verb.CANCEL) and receipt.status_after == MessageStatus.SENT:
         done = f"The last email left before the {receipt.command} took hold; sent"
     sentence = done

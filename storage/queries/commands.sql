@@ -41,10 +41,12 @@ select c.command_id, c.verb as command, c.actor, c.reason, c.source, c.requested
  order by r.number desc limit 1;
 
 -- name: last_effective^
--- The last command that took effect: what "fulfilled already" is judged by.
+-- The last command that took effect: what "fulfilled already" is judged by. A decision about who is in doubt moves
+-- rows, and the message only if it reopens it.
 select c.command_id, c.verb, c.actor, c.reason
   from receipts r join commands c using (command_id)
  where r.message_id = :message_id and r.outcome = 'done'
+   and (c.verb not in ('in-doubt accept', 'in-doubt resend') or r.status_before <> r.status_after)
  order by r.number desc limit 1;
 
 -- name: history

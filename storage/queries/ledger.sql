@@ -33,5 +33,6 @@ select contact_id, address, status, due_at, attempts, next_try_at, handed_over_a
 select greatest(r.effective_at, m.began_at) as since, clock_timestamp() as now,
        coalesce((r.counts ->> 'sent')::bigint + (r.counts ->> 'bounced')::bigint, 0) as left_before
   from receipts r join commands c using (command_id) join messages m on m.id = r.message_id
- where r.message_id = :message_id and r.outcome = 'done' and c.verb in ('send', 'resume')
+ where r.message_id = :message_id and r.outcome = 'done'
+   and (c.verb in ('send', 'resume') or c.verb = 'in-doubt resend' and r.status_before = 'sent')
  order by r.number desc limit 1;

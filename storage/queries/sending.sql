@@ -95,9 +95,10 @@ update messages
 returning updated_at;
 
 -- name: not_adopted
--- Scheduled, or taken over by the next generation, and no workflow has adopted it for a while: its start was lost.
+-- Scheduled, or taken over or reopened under the next generation, and no workflow has adopted it for a while: its start
+-- was lost.
 select id, generation, name, status from messages
- where adopted_at is null and status in ('scheduled', 'paused')
+ where adopted_at is null and status in ('scheduled', 'sending', 'paused')
    and updated_at < clock_timestamp() - cast(:older_than as interval)
  order by updated_at limit 100;
 
@@ -128,6 +129,15 @@ update messages m
  where id = :message_id and generation = :generation and status in ('sending', 'paused')
    and not exists (select from recipients r where r.message_id = m.id and r.status = 'claimed')
 returning generation, name, updated_at;
+
+-- name: resent
+-- Sends to which somebody was returned from in doubt a moment ago: the wake that tells their workflow may be lost.
+select m.id, m.generation from messages m
+ where m.status = 'sending'
+   and exists (select from receipts r join commands c using (command_id)
+                where r.message_id = m.id and c.verb = 'in-doubt resend' and r.outcome = 'done'
+                  and r.answered_at between clock_timestamp() - cast(:older_than as interval) - interval '1 minute'
+                                        and clock_timestamp() - cast(:older_than as interval));
 
 -- name: status_now^
 select status, generation, clock_timestamp() as now from messages where id = :message_id;

@@ -12,7 +12,7 @@ from models.commands import Verb
 from models.message import MessageStatus
 from models.transitions import Ruling, rule
 from tests.acceptance.bad_input_case import Case, create, edit, for_message, wrong
-from tests.acceptance.bad_input_schedules import SCHEDULE, THROTTLE, TIME_ZONES, WRONG_DATE
+from tests.acceptance.bad_input_schedules import PACE, SCHEDULE, THROTTLE, TIME_ZONES, WRONG_DATE
 
 S = MessageStatus
 
@@ -37,6 +37,9 @@ VERBS_OF_A_MESSAGE: tuple[tuple[str, ...], ...] = (
     ("recipients", "<id>"),
     ("recipients", "<id>", "--csv"),
     ("history", "<id>"),
+    ("in-doubt", "list", "<id>"),
+    ("in-doubt", "accept", "<id>"),
+    ("in-doubt", "resend", "<id>", "ada@example.com"),
 )
 
 UNKNOWN = [
@@ -221,6 +224,29 @@ CONTACTS = [
     wrong(("suppress",), "ADDRESS"),
 ]
 
+_DECIDE = (("in-doubt", "accept"), ("in-doubt", "resend"))
+
+IN_DOUBT = [
+    *(Case((*verb, "<sent>"), 3, "Nobody is in doubt") for verb in _DECIDE),
+    Case(("in-doubt", "accept", "<canceled>"), 3, "Nobody is in doubt"),
+    *(
+        Case((*verb, "<sent>", *addresses), code, said)
+        for verb in _DECIDE
+        for addresses, code, said in (
+            (("c1@example.com",), 3, "c1@example.com (sent) is not in doubt"),
+            (("C1@EXAMPLE.com", "c2@example.com"), 3, "and 1 more are not in doubt"),
+            (("c1@example.com", "nobody@example.com"), 4, "nobody@example.com is no recipient"),
+            (("c1@example.com", "nobody"), 2, "'nobody' is not an email address"),
+            *(((address,), 2, "address") for address in ADDRESSES),
+        )
+    ),
+    Case(("in-doubt", "resend", "<sending>", "c1@example.com"), 3, "c1@example.com (deferred) is not in doubt"),
+    *(wrong((*verb,), "ID") for verb in _DECIDE),
+    *(wrong((*verb, "<sent>", "--reason", "x" * 501), "500") for verb in _DECIDE),
+    wrong(("in-doubt", "list", "<sent>", "--limit", "0"), "--limit"),
+    wrong(("in-doubt", "forget", "<sent>"), "forget"),
+]
+
 NO_TEMPORAL = [
     Case((*arguments, f"<{status}>"), 5, "Temporal does not answer", environment, records=False)
     for environment in ({"TEMPORAL_ADDRESS": "<closed>"}, {"TEMPORAL_NAMESPACE": "nowhere"})
@@ -233,6 +259,7 @@ NO_TEMPORAL = [
         (("cancel",), "scheduled"),
         (("cancel",), "sending"),
         (("cancel",), "paused"),
+        (("in-doubt", "resend"), "sent"),
     )
 ]
 
@@ -285,6 +312,8 @@ COMMANDS: dict[Verb, tuple[str, ...]] = {
     Verb.COPY: ("copy", "<id>"),
     Verb.EDIT: ("messages", "edit", "<id>", "--subject", "Another"),
     Verb.DELETE: ("messages", "delete", "<id>"),
+    Verb.ACCEPT: ("in-doubt", "accept", "<id>"),
+    Verb.RESEND: ("in-doubt", "resend", "<id>"),
 }
 
 
@@ -308,7 +337,7 @@ ILLEGAL = [
 ]
 
 TABLES = (
-    *(UNKNOWN, USAGE, SCHEDULE, TIME_ZONES, THROTTLE, WRONG_DATE),
-    *(CONTENT, AUDIENCE, CONTACTS, ILLEGAL, NO_TEMPORAL, SURROUNDINGS),
+    *(UNKNOWN, USAGE, SCHEDULE, TIME_ZONES, THROTTLE, PACE, WRONG_DATE),
+    *(CONTENT, AUDIENCE, CONTACTS, ILLEGAL, IN_DOUBT, NO_TEMPORAL, SURROUNDINGS),
 )
 CASES = [case for cases in TABLES for case in cases]

@@ -17,6 +17,7 @@ from client.interface import (
     AudiencePreview,
     CommandResult,
     Progress,
+    RecipientInDoubt,
     ResumePreview,
     SendPreview,
     SendTestOutcome,
@@ -244,6 +245,25 @@ class FakeUseCases:
 
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult:
         return self._command(Verb.UNSCHEDULE, asked_by, None)
+
+    async def in_doubt(self, message_id: str) -> AsyncGenerator[RecipientInDoubt, None]:
+        self._ask("in_doubt", message_id)
+        try:
+            for number in range(1, self.people + 1):
+                changes = {"status": RecipientStatus.IN_DOUBT, "email_message_id": f"<{number}@example.org>"}
+                yield RecipientInDoubt(**(a_recipient(number).model_dump() | changes))
+        finally:
+            self.closed_generators += 1
+
+    async def accept_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        return self._command(Verb.ACCEPT, asked_by, whom)
+
+    async def resend_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        return self._command(Verb.RESEND, asked_by, whom)
 
     async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message:
         self._ask("copy", (exclude_recipients, name))

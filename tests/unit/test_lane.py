@@ -181,6 +181,14 @@ async def test_each_claim_goes_on_behind_the_one_before() -> None:
     assert book.asked_behind == [None, (DUE, 10), (DUE, 20), (DUE, 25)]
 
 
+async def test_now_and_then_a_claim_begins_from_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For those who were given back, or resent, before the place that the lane has come to."""
+    monkeypatch.setattr(delivery, "_FORGET_PLACE_AFTER_SECONDS", 0.0)
+    book = Book(25)
+    await lane_of(book, Hop()).run()
+    assert book.asked_behind == [None] * 4
+
+
 async def test_two_windows_overlap_and_never_more() -> None:
     """So many rows can be in doubt when the process dies."""
     book, hop = Book(100), Hop()
