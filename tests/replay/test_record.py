@@ -200,6 +200,46 @@ async def by_the_contacts_zones(harness: Harness) -> str:
     return message_id
 
 
+async def paused_by_the_system_as_many_fail(harness: Harness) -> str:
+    await harness.add_contacts(800, prefix="d")
+    harness.smtp.refuse("", "550 5.7.1 no")
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    await harness.until(message_id, S.PAUSED)
+    harness.smtp.set(refuse=[])
+    await harness.use_cases.resume(message_id, asked_by())
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def woken_while_it_waits_for_a_batch(harness: Harness) -> str:
+    message_id = await harness.draft()
+    await harness.send(message_id, throttle={"batch_size": 200, "every": "6s"})
+    await harness.until_left(200)
+    await harness.until_asleep(message_id)
+    await harness.workflows.wake(message_id, 1)
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
+async def paused_while_a_batch_opens(harness: Harness) -> str:
+    message_id = await harness.draft()
+    async with harness.pool.acquire() as connection:
+        await harness.send(message_id, throttle={"batch_size": 200, "every": "3s"})
+        await harness.until_left(200)
+        async with connection.transaction():
+            await connection.execute("select pg_advisory_xact_lock(hashtextextended('batches/' || $1, 5))", message_id)
+
+            async def waits() -> bool:
+                return bool(await harness.pool.fetchval("select exists (select from pg_locks where not granted)"))
+
+            await eventually(waits)
+            await harness.use_cases.pause(message_id, asked_by())
+    await harness.use_cases.resume(message_id, asked_by())
+    await harness.until(message_id, S.SENT)
+    return message_id
+
+
 SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
     sent_now,
     sent_at_an_instant,
@@ -218,6 +258,9 @@ SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
     throttled_paused_and_resumed_to_another_end,
     throttled_under_a_hold,
     by_the_contacts_zones,
+    paused_by_the_system_as_many_fail,
+    woken_while_it_waits_for_a_batch,
+    paused_while_a_batch_opens,
 ]
 
 
