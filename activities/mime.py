@@ -10,7 +10,7 @@ import base64
 import binascii
 import re
 
-from models.contact import ascii_domain
+from models.contact import LONGEST_ADDRESS, ascii_domain
 from models.errors import InvalidInput
 
 _LONGEST_LINE = 76  # characters, RFC 2045 section 6.7 and RFC 2047 section 2
@@ -20,7 +20,10 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _LINE_BREAKS = re.compile(r"\r\n|\r")
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u0080-\U0010ffff]"
 _DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
+_DOMAIN = re.compile(r"[A-Za-z0-9._\-\[\]:]+")
 _ATOMS = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~\-]+)*")
+#: b2a_qp makes =20 or =09 of the last space of a line that may have no room for it.
+_TOO_LONG = re.compile(rb"^(.{74,75})(=20|=09)$", re.MULTILINE)
 _QUOTED_PRINTABLE_CANNOT_CONTAIN = "=_"
 
 
@@ -91,7 +94,7 @@ def address_header(name: str, address: str, display_name: str = "") -> bytes:
 def mailbox(address: str) -> str:
     """Return an address as envelope and headers take it: domain in IDNA's ASCII form, odd local parts quoted.
 
-    Raises ValueError if it has no such form.
+    Raises ValueError if it has no such form, or one that is longer than LONGEST_ADDRESS octets.
     """
     local, at, domain = address.rpartition("@")
     if not (local and at and domain) or _CONTROLS.search(address):
@@ -100,11 +103,14 @@ def mailbox(address: str) -> str:
         domain = ascii_domain(domain)
     except InvalidInput as error:
         raise ValueError("not a domain") from error
-    if not re.fullmatch(r"[A-Za-z0-9._\-\[\]:]+", domain):
+    if not _DOMAIN.fullmatch(domain):
         raise ValueError("not a domain")
     if not _DOT_ATOM.fullmatch(local):
         local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
-    return f"{local}@{domain}"
+    written = f"{local}@{domain}"
+    if len(written.encode("utf-8")) > LONGEST_ADDRESS:  # a header's line has room for no more
+        raise ValueError("not an address")
+    return written
 
 
 def boundary(seed: str) -> str:
@@ -126,9 +132,31 @@ def text_part_header(subtype: str) -> bytes:
 
 def encode_text(text: str) -> bytes:
     """Return a body in quoted-printable: line breaks of any kind as CRLF, one of them at the end."""
+    return end_text(encode_piece(text if text.endswith(("\n", "\r")) else f"{text}\n"))
+
+
+def encode_piece(text: str) -> str:
+    """Return a piece of a body in quoted-printable, line breaks of any kind as CRLF.
+
+    Encoded pieces put together are the texts put together (a CR and an LF in two pieces being two line breaks): each
+    begins on a line of its own, since the one before it ends with its text's line break or else with a soft one.
+    `end_text` makes a body of them.
+    """
+    if not text:
+        return ""
+    if len(text) < _LONGEST_LINE and text.isascii() and text.isprintable() and "=" not in text:
+        return f"{text}=\r\n"  # as most values are
     if "\r" in text:
         text = _LINE_BREAKS.sub("\n", text)
-    if not text.endswith("\n"):
-        text += "\n"
-    # With nothing but \n in it, b2a_qp leaves line breaks as they are and writes \n for its own.
-    return binascii.b2a_qp(text.encode("utf-8")).replace(b"\n", b"\r\n")
+    # With nothing but \n in it, b2a_qp leaves line breaks as they are and writes \n for its own. The = added to the
+    # text keeps a place for the soft line break: it becomes =3D, and goes.
+    encoded = _TOO_LONG.sub(rb"\1=\n\2", binascii.b2a_qp(text.encode("utf-8") + b"="))[:-3]
+    if not encoded.endswith(b"\n"):
+        encoded += b"=\n"
+    return encoded.decode("ascii").replace("\n", "\r\n")
+
+
+def end_text(encoded: str) -> bytes:
+    """Return the body that pieces by `encode_piece` make, with a line break at its end."""
+    unfinished = not encoded or encoded.endswith("=\r\n")
+    return (f"{encoded}\r\n" if unfinished else encoded).encode("ascii")

@@ -12,7 +12,7 @@ from email.utils import formatdate
 from activities import mime
 from activities.ports import CompiledMessage, Email, RenderingFailed
 from activities.template_check import attributes_named, check_templates
-from activities.templates import LARGEST, Template
+from activities.templates import LARGEST, Contact, Template, has_tags
 from models.message import MessageContent
 from models.recipient import ClaimedRecipient
 
@@ -38,8 +38,8 @@ class RenderedMessage:
         self._message_id = message_id
         self._sender = mime.mailbox(content.from_address)
         self._domain = message_id_domain or self._sender.rpartition("@")[2]
-        self._subject = Template("subject", content.subject, escape=False)
-        self._constant_subject = None if self._subject.constant is None else mime.header("Subject", content.subject)
+        subject = content.subject
+        self._subject = Template("subject", subject) if has_tags(subject) else mime.header("Subject", subject)
         self._head = mime.address_header("From", self._sender, content.from_name)
         if content.reply_to:
             self._head += mime.address_header("Reply-To", mime.mailbox(content.reply_to))
@@ -49,16 +49,20 @@ class RenderedMessage:
 
     def render(self, recipient: ClaimedRecipient) -> Email:
         """Return the email for one recipient. Raises RenderingFailed."""
+        contact = Contact(recipient)
+        subject = self._subject
         try:
             address = mime.mailbox(recipient.address)
             head = (
                 self._head,
                 mime.address_header("To", address),
-                self._constant_subject or mime.header("Subject", self._subject.render(recipient)),
+                subject if isinstance(subject, bytes) else mime.header("Subject", subject.render(contact)),
                 self._date_header(),
                 self._message_id_header(recipient.contact_id),
             )
-            body = [piece if isinstance(piece, bytes) else piece.render(recipient) for piece in self._frame]
+            body = [
+                piece if isinstance(piece, bytes) else mime.end_text(piece.render(contact)) for piece in self._frame
+            ]
         except ValueError as error:  # of no use in an email: an address, or text that is not Unicode
             raise RenderingFailed(f"The email cannot be written: {_reason(error)}.") from error
         content = b"".join((*head, *body))
@@ -77,32 +81,26 @@ class RenderedMessage:
         return f"Message-ID: <{unique}@{self._domain}>\r\n".encode("ascii")
 
 
-class _Body:
-    """The body of one part, encoded once if it is the same for everybody."""
-
-    def __init__(self, field: str, source: str, *, escape: bool) -> None:
-        self._template = Template(field, source, escape=escape)
-        self._constant = None if self._template.constant is None else mime.encode_text(source)
-
-    def render(self, recipient: ClaimedRecipient) -> bytes:
-        return self._constant or mime.encode_text(self._template.render(recipient))
-
-
-def _frame(message_id: str, content: MessageContent) -> list[bytes | _Body]:
+def _frame(message_id: str, content: MessageContent) -> list[bytes | Template]:
     """Return what follows the headers of a recipient: constant bytes and the bodies between them, in order."""
-    parts: list[tuple[bytes, _Body]] = []
+    parts: list[tuple[bytes, bytes | Template]] = []
     if content.text or not content.html:
-        parts.append((mime.text_part_header("plain"), _Body("text", content.text or "", escape=False)))
+        parts.append((mime.text_part_header("plain"), _body("text", content.text or "")))
     if content.html:  # last: the best form comes last (RFC 2046 section 5.1.4)
-        parts.append((mime.text_part_header("html"), _Body("html", content.html, escape=True)))
+        parts.append((mime.text_part_header("html"), _body("html", content.html)))
     if len(parts) == 1:
         return [*parts[0]]
     boundary = mime.boundary(hashlib.sha256(message_id.encode()).hexdigest()[:32])
-    frame: list[bytes | _Body] = [mime.alternative_header(boundary)]
+    frame: list[bytes | Template] = [mime.alternative_header(boundary)]
     for header, body in parts:
         # The line break before a boundary belongs to the boundary; the bodies end with one of their own.
         frame += [f"--{boundary}\r\n".encode("ascii") + header, body, b"\r\n"]
     return [*frame, f"--{boundary}--\r\n".encode("ascii")]
+
+
+def _body(field: str, source: str) -> bytes | Template:
+    """Return a part's body: encoded, if it is the same for everybody."""
+    return Template(field, source) if has_tags(source) else mime.encode_text(source)
 
 
 def _reason(error: ValueError) -> str:

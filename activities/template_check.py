@@ -40,21 +40,23 @@ def check_templates(content: MessageContent) -> None:
     Raises InvalidInput with field, line and column, as in "html, line 12, column 7: unexpected '}'.". Lines and
     columns count from 1, columns in characters.
     """
-    for field, source, escape in _templates(content):
+    for field, source in _templates(content):
         if not has_tags(source):
             continue
-        sandbox = environment(escape=escape)
+        sandbox = environment(field)
         reading = _Reading(_NEWLINE.sub("\n", source))
         try:
             tree = reading.parse(sandbox)
             wrong = _refused(tree)
             if wrong is not None:
                 raise _error(field, reading, wrong.offset(reading), wrong.message)
-            Template(field, source, escape=escape)
+            Template(field, source)
         except TemplateSyntaxError as error:
             raise _error(field, reading, _offset(reading, error), error.message or "cannot be read") from None
         except (RecursionError, MemoryError, SyntaxError):
             raise InvalidInput(f"{field}: the template is nested too deeply.", field=field) from None
+        except UnicodeError:  # '\\ud800' in an expression
+            raise InvalidInput(f"{field}: the template has text that is not Unicode.", field=field) from None
 
 
 def attributes_named(content: MessageContent) -> set[str]:
@@ -64,8 +66,8 @@ def attributes_named(content: MessageContent) -> set[str]:
     """
     check_templates(content)
     named: set[str] = set()
-    for _, source, escape in _templates(content):
-        tree = environment(escape=escape).parse(source)
+    for field, source in _templates(content):
+        tree = environment(field).parse(source)
         named.update(node.attr for node in tree.find_all(nodes.Getattr) if _is_contact(node.node))
         for node in tree.find_all(nodes.Getitem):
             if _is_contact(node.node) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
@@ -77,13 +79,13 @@ def _is_contact(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Name) and node.name == "contact"
 
 
-def _templates(content: MessageContent) -> Iterator[tuple[str, str, bool]]:
-    """Yield field, source and whether its values are escaped."""
-    yield "subject", content.subject, False
+def _templates(content: MessageContent) -> Iterator[tuple[str, str]]:
+    """Yield the fields that are templates, each with its source."""
+    yield "subject", content.subject
     if content.html is not None:
-        yield "html", content.html, True
+        yield "html", content.html
     if content.text is not None:
-        yield "text", content.text, False
+        yield "text", content.text
 
 
 class _Reading:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, cast
 
 import jinja2
 from jinja2 import nodes, pass_context, pass_eval_context
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError
 from jinja2.filters import FILTERS
 from jinja2.nodes import EvalContext
@@ -21,6 +22,7 @@ from jinja2.runtime import Context, LoopContext, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 
+from activities.mime import encode_piece
 from activities.ports import RenderingFailed
 from models.recipient import ClaimedRecipient
 
@@ -77,23 +79,21 @@ class Contact:
 
 
 class Template:
-    """One compiled template. A source without tags is never run."""
+    """One compiled template: of a subject, or of a body in quoted-printable (`activities.mime.encode_piece`).
 
-    def __init__(self, field: str, source: str, *, escape: bool) -> None:
+    Of a body, the literals are encoded when it is compiled, and for each recipient the values alone.
+    """
+
+    def __init__(self, field: str, source: str) -> None:
         self.field = field
-        self.constant = source if not has_tags(source) else None
-        self._template: jinja2.Template | None = None
-        if self.constant is None:
-            sandbox = environment(escape=escape)
-            tree = _Bounding().visit(sandbox.parse(source))
-            self._template = jinja2.Template.from_code(sandbox, sandbox.compile(tree), {})
+        sandbox = environment(field)
+        tree = _Bounding().visit(sandbox.parse(source))
+        self._template = jinja2.Template.from_code(sandbox, sandbox.compile(tree), {})
 
-    def render(self, recipient: ClaimedRecipient) -> str:
+    def render(self, contact: Contact) -> str:
         """Render for one recipient. Raises RenderingFailed, which names the line and nothing of the contact."""
-        if self._template is None:
-            return self.constant or ""
         # `shared`: Jinja need not merge its globals into a copy, which costs more than rendering.
-        names = {"contact": Contact(recipient), "range": _range, _STEPS_LEFT: [STEPS]}
+        names = {"contact": contact, "range": _range, _STEPS_LEFT: [STEPS]}
         context = self._template.new_context(names, shared=True)
         pieces = []
         size = 0
@@ -112,9 +112,11 @@ class Template:
         lines = [
             template.get_corresponding_lineno(line)
             for frame, line in walk_tb(error.__traceback__)
-            if (template := frame.f_globals.get("__jinja_template__")) is self._template and template is not None
+            if (template := frame.f_globals.get("__jinja_template__")) is self._template
         ]
         place = f"{self.field}, line {lines[-1]}" if lines else self.field
+        if isinstance(error, UnicodeError):
+            return f"{place}: text that is not Unicode"
         return f"{place}: {error if isinstance(error, jinja2.TemplateError) else type(error).__name__}"
 
 
@@ -123,15 +125,20 @@ def has_tags(source: str) -> bool:
     return "{{" in source or "{%" in source or "{#" in source
 
 
-def environment(*, escape: bool) -> ImmutableSandboxedEnvironment:
-    """Return the sandbox of templates whose values are escaped for HTML, or of those whose values are not."""
-    return _SANDBOXES[escape]
+def environment(field: str) -> ImmutableSandboxedEnvironment:
+    """Return the sandbox of a field's templates."""
+    return _SANDBOXES[field]
 
 
 class _Sandbox(ImmutableSandboxedEnvironment):
     """Only what is on the lists, and no operator whose result can be much larger than its operands."""
 
     intercepted_binops = frozenset({"+", "*", "%", "**"})
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        # The short way for what nearly all templates do: what a contact has is text.
+        known = obj.__dict__.get(attribute) if type(obj) is Contact else None
+        return super().getattr(obj, attribute) if known is None else known
 
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
         if isinstance(obj, str):
@@ -152,6 +159,29 @@ class _Sandbox(ImmutableSandboxedEnvironment):
         elif operator != "+":
             raise SecurityError(f"{operator} is available between numbers only")
         return _OPERATORS[operator](left, right)
+
+
+class _QuotedPrintable(CodeGenerator):
+    """Compiles templates whose output is encoded: what is constant when compiled, values when rendered.
+
+    Right as long as no statement takes its block's output as a value; `template_check` refuses all that do.
+    """
+
+    def _output_const_repr(self, group: Iterable[Any]) -> str:
+        return repr(encode_piece("".join(group)))
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        self.write("environment.encoded(")
+        super()._output_child_pre(node, frame, finalize)
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
+        super()._output_child_post(node, frame, finalize)
+        self.write(")")
+
+
+class _BodySandbox(_Sandbox):
+    code_generator_class = _QuotedPrintable
+    encoded = staticmethod(encode_piece)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "*": operator.mul, "%": operator.mod}
@@ -234,8 +264,8 @@ def _round(number: Any, digits: int = 0) -> float:
     return round(float(number), min(digits, 15))
 
 
-def _make_sandbox(*, escape: bool) -> _Sandbox:
-    sandbox = _Sandbox(autoescape=escape, undefined=Missing, keep_trailing_newline=True, cache_size=0)
+def _make_sandbox(kind: type[_Sandbox], *, escape: bool) -> _Sandbox:
+    sandbox = kind(autoescape=escape, undefined=Missing, keep_trailing_newline=True, cache_size=0)
     available: Mapping[str, Any] = {name: FILTERS[name] for name in _FILTERS.split()}
     bounded = {"join": _join, "replace": _replace, "round": _round, _COUNTED: _counted, _JOINED: _joined}
     sandbox.filters.clear()
@@ -245,4 +275,8 @@ def _make_sandbox(*, escape: bool) -> _Sandbox:
     return sandbox
 
 
-_SANDBOXES = {escape: _make_sandbox(escape=escape) for escape in (True, False)}
+_SANDBOXES = {
+    "subject": _make_sandbox(_Sandbox, escape=False),
+    "text": _make_sandbox(_BodySandbox, escape=False),
+    "html": _make_sandbox(_BodySandbox, escape=True),
+}

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from activities import mime
 from activities.ports import RenderingFailed
 from activities.rendering import attributes_named, check_templates, compile_message
+from activities.templates import LARGEST, environment
+from models.contact import LONGEST_ADDRESS
 from models.errors import InvalidInput
 from models.message import MessageContent
 from models.recipient import ClaimedRecipient
@@ -267,9 +269,66 @@ def test_html_stays_escaped_through_every_way_of_putting_values_together() -> No
 
 
 def test_an_email_over_5_mib_fails() -> None:
-    message = compile_message("m", content(text="{% for i in range(1000) %}" + "é" * 2000 + "{% endfor %}"))
+    two_thirds = "{% for i in range(700) %}" + "x" * 5000 + "{% endfor %}"
+    assert len(rendered(content(text=two_thirds))) > LARGEST * 2 / 3
+    message = compile_message("m", content(text=two_thirds, html=two_thirds))
     with pytest.raises(RenderingFailed, match="larger than 5 MiB"):
         message.render(recipient())
+
+
+def test_a_part_is_bounded_by_its_size_in_the_email() -> None:
+    message = compile_message("m", content(text="{% for i in range(1000) %}" + "é" * 2000 + "{% endfor %}"))
+    with pytest.raises(RenderingFailed, match="more than 5 MiB of output"):
+        message.render(recipient())
+
+
+def test_an_address_too_long_for_an_email_fails() -> None:
+    domain = ".".join(["x" * 60] * 4)
+    longest = f"{'x' * (LONGEST_ADDRESS - len(domain) - 1)}@{domain}"
+    assert compile_message("m", content()).render(recipient(longest)).recipient == longest
+    with pytest.raises(RenderingFailed, match="its address is not usable"):
+        rendered(content(), recipient(f"x{longest}"))
+
+
+# ------------------------------------------------------------------------------------- what is done once and what not
+
+
+def test_for_a_recipient_the_values_alone_are_encoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    template = (
+        "Dear {{ contact.first_name }},{% if contact.city %} in {{ contact.city }}{{ '!' }}{% endif %}" + "é" * 99
+    )
+    message = compile_message("m", content(text=template, html="constant"))
+    encoded: list[str] = []
+
+    def encode(piece: str) -> str:
+        encoded.append(piece)
+        return mime.encode_piece(piece)
+
+    monkeypatch.setattr(environment("text"), "encoded", encode, raising=False)
+    monkeypatch.setattr(mime, "encode_text", None)  # nobody's text is encoded as a whole
+    data = message.render(recipient(first_name="Ola", city="Bø")).content
+    assert encoded == ["Ola", "Bø"]
+    assert body(data, "plain") == "Dear Ola, in Bø!" + "é" * 99 + "\n"
+
+
+def test_a_template_decides_what_is_escaped_as_jinja_does() -> None:
+    html = (
+        "{% autoescape false %}{{ contact.x }}{{ '&' }}{% endautoescape %}{{ contact.x }}{{ '&' }}"
+        "{% autoescape contact.none %}{{ contact.x }}<i>{% endautoescape %}"
+        "{% autoescape contact.x %}{{ contact.x }}<i>{% endautoescape %}{{ contact.x | safe }}"
+    )
+    assert body(rendered(content(text=None, html=html), recipient(x="<a>")), "html") == (
+        "<a>&&lt;a&gt;&amp;<a><i>&lt;a&gt;<i><a>\n"
+    )
+
+
+def test_one_compiled_message_renders_many_contacts_apart() -> None:
+    text = "{% set n = contact.n %}{% if n %}{% set m = n %}{% endif %}{{ m }}{{ contact.only }}"
+    message = compile_message("m", content(subject="{{ contact.n }}", text=text))
+    people = [recipient(n="1", only="x"), recipient(n="2"), recipient(n="")]
+    emails = [message.render(to).content for to in people]
+    assert [parsed(data)["Subject"] for data in emails] == ["1", "2", ""]
+    assert [body(data, "plain") for data in emails] == ["1x\n", "2\n", "\n"]
 
 
 # ------------------------------------------------------------------------------------------------------------- checks
@@ -297,6 +356,9 @@ def test_an_email_over_5_mib_fails() -> None:
         ("{{ contact.a }}\n {%- include 'x' %}", 2, 6, "include is not available"),
         ("{% macro a() %}{% endmacro %}", 1, 4, "macro is not available"),
         ("{% set a %}x{% endset %}", 1, 4, "set without = is not available"),
+        ("{% filter upper %}x{% endfilter %}", 1, 4, "filter is not available"),
+        ("{% call contact.a() %}x{% endcall %}", 1, 4, "call is not available"),
+        ("{% block a %}x{% endblock %}", 1, 4, "block is not available"),
         ("{% for x in [1] recursive %}{{ loop([2]) }}{% endfor %}", 1, 17, "recursive is not available"),
         ("{{ contact.a.format(contact) }}", 1, 14, "format() is not available"),
         ("{{ lipsum() }}", 1, 4, "unknown name 'lipsum'"),
@@ -324,6 +386,12 @@ def test_the_field_of_a_broken_template_is_named(field: str) -> None:
 def test_a_template_nested_too_deeply_is_refused(template: str) -> None:
     with pytest.raises(InvalidInput, match=r"^text: the template is nested too deeply\.$"):
         check_templates(content(text=template))
+
+
+@pytest.mark.parametrize("field", ["html", "text"])
+def test_a_template_that_says_half_a_character_is_refused(field: str) -> None:
+    with pytest.raises(InvalidInput, match=rf"^{field}: the template has text that is not Unicode\.$"):
+        check_templates(content(**{field: "{{ '\\ud800' }}"}))
 
 
 @pytest.mark.parametrize(
