@@ -49,6 +49,9 @@ class Settings(BaseModel):
     smtp_connections: Annotated[int, Field(ge=1, le=1000)] = Field(
         16, description="Most connections that one worker keeps to the next hop."
     )
+    smtp_emails_per_connection: Annotated[int, Field(ge=0)] = Field(
+        0, description="Emails after which a connection is closed and another opened; 0: never, while it works."
+    )
     smtp_timeout: Duration = Field(
         timedelta(seconds=60), description="Longest wait for one reply of the next hop (RFC 5321 section 4.5.3.2)."
     )

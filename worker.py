@@ -127,6 +127,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
             tls=settings.smtp_tls,
             connections=settings.smtp_connections,
+            emails_per_connection=settings.smtp_emails_per_connection,
             timeout=settings.smtp_timeout,
         )
         sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -21,6 +22,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -51,16 +53,31 @@ class Accepted:
 class Script:
     """What the server does; every field can be changed while it runs by `SmtpLogServer.set`."""
 
-    delay_ms: float = 0.0  # before each reply to MAIL, RCPT, DATA and the final dot
-    #: Refusals: {"at": mail|rcpt|data|dot|rset, "pattern": regex found in the recipient (mail: sender), "reply": …}
+    delay_ms: float = 0.0  # before each reply to MAIL, RCPT, DATA and the final dot, one reply after the other
+    #: Refusals: {"at": ehlo|mail|rcpt|data|dot|rset, "pattern": regex, "reply": …}; it is found in the recipient,
+    #: at mail in the sender.
     refuse: list[dict[str, str]] = dataclasses.field(default_factory=list)
     #: Cut the connection, without a reply, when this is read: connect, mail, rcpt, data, dot (which accepts and logs),
     #: or `body`: after the reply 354, before the final dot was read.
     drop: str = ""
+    drop_after_bytes: int = 0  # cut each connection when it has read so many, whatever they are; 0: never
+    die_at_dot: bool = False  # accept and log, and then the process is gone, without a reply
     greeting: str = "220 log.test ESMTP"
     listening: bool = True  # False: new connections are refused by the kernel
     stop_reading: bool = False  # after 354: take no more bytes
-    smtputf8: bool = True
+    #: What EHLO offers. STARTTLS and AUTH PLAIN (user `us`, password `right`) then work too.
+    offers: list[str] = dataclasses.field(
+        default_factory=lambda: ["PIPELINING", "SMTPUTF8", "8BITMIME", "SIZE 33554432"]
+    )
+    tls: bool = False  # from the first byte
+    reply_bytes: int = 0  # write replies in pieces of so many bytes, wherever that cuts them; 0: as they are
+    loses_pipelined: bool = False  # throw away what follows a command in the same packet
+    takes_data_always: bool = False  # answer DATA with 354 even if every RCPT was refused
+    #: 421 to every k-th connection or MAIL, counted over all connections; 0: never
+    busy_every_connection: int = 0
+    busy_every_mail: int = 0
+    most_connections: int = 0  # at once: 421 to those above; 0: any number
+    most_emails: int = 0  # on one connection: 421 to the MAIL after them; 0: any number
 
 
 class SmtpLogServer:
@@ -130,7 +147,7 @@ class SmtpLogServer:
         self._ask({"reset": True, **self._script})
 
     def seen(self) -> Counter[str]:
-        """How often each happened: connect, lost, MAIL, RCPT, DATA, dot, RSET, QUIT …; `open`: connections now."""
+        """How often each happened: connect, lost, packet, MAIL, RCPT, DATA, dot, …; `open`: connections now."""
         return Counter(self._ask({}))
 
     def accepted(self) -> list[Accepted]:
@@ -168,6 +185,8 @@ def smtp_server(tmp_path: Path) -> Iterator[SmtpLogServer]:
 
 # ------------------------------------------------------------------------------------------------------- the server
 
+_CERTIFICATE = Path(__file__).parent / "certificates" / "localhost.pem"
+_RIGHT = base64.b64encode(b"\0us\0right")
 _MESSAGE_ID = re.compile(rb"^message-id:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _SUBJECT = re.compile(rb"^subject:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.IGNORECASE | re.MULTILINE)
 _BREAKS = re.compile(rb"[\r\n\t]+[ \t]*")
@@ -183,13 +202,22 @@ class _Server:
         self.connections: set[_Connection] = set()
         self.log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self.port = 0
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(_CERTIFICATE)
         self._listener: asyncio.Server | None = None
+        self._listens_with_tls = False
 
     async def listen(self, port: int) -> None:
         loop = asyncio.get_running_loop()
         self._listener = await loop.create_server(
-            lambda: _Connection(self), "127.0.0.1", port, backlog=1024, reuse_address=True
+            lambda: _Connection(self),
+            "127.0.0.1",
+            port,
+            backlog=1024,
+            reuse_address=True,
+            ssl=self.tls if self.script.tls else None,
         )
+        self._listens_with_tls = self.script.tls
         self.port = int(self._listener.sockets[0].getsockname()[1])
 
     async def obey(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -204,10 +232,11 @@ class _Server:
                 os.ftruncate(self.log, 0)
                 self.script, self.seen, self.connections = Script(), Counter(), set()
             self.script = dataclasses.replace(self.script, **request)
-            if self._listener is not None and not self.script.listening:
+            wanted = self.script.listening and self._listens_with_tls == self.script.tls
+            if self._listener is not None and not wanted:
                 self._listener.close()
                 self._listener = None
-            elif self._listener is None and self.script.listening:
+            if self._listener is None and self.script.listening:
                 await self.listen(self.port)
             writer.write(json.dumps({**self.seen, "open": len(self.connections)}).encode() + b"\n")
         writer.close()
@@ -229,29 +258,48 @@ class _Connection(asyncio.Protocol):
         self._seen = server.seen  # after a reset, that of before: what an old connection does counts no more
         self._loop = asyncio.get_running_loop()
         self._input = bytearray()
+        self._read = 0  # bytes
         self._replies: deque[bytes] = deque()
+        self._next_reply_at = 0.0
+        self._output = bytearray()  # waits to be written in pieces
+        self._closes = False  # when that is written
         self._in_data = False
+        self._upgrade: asyncio.Task[None] | None = None
         self._sender: bytes | None = None
         self._recipients: list[bytes] = []
+        self._emails = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = transport  # type: ignore[assignment]  # a TCP transport, which writes
         self._seen["connect"] += 1
         self._server.connections.add(self)
+        script = self._server.script
+        greeting = script.greeting.encode()
+        if _is_turn(script.busy_every_connection, self._seen["connect"]) or (
+            0 < script.most_connections < len(self._server.connections)
+        ):
+            greeting = b"421 4.7.0 Too many connections"
         if self._dropped("connect"):
             return
-        greeting = self._server.script.greeting.encode()
-        self.transport.write(greeting + b"\r\n")
+        self._write(greeting + b"\r\n")
         if not greeting.startswith(b"220"):
-            self.transport.close()
+            self._close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._seen["lost"] += 1
         self._server.connections.discard(self)
 
     def data_received(self, data: bytes) -> None:
-        self._input += data
-        while not self.transport.is_closing():
+        self._seen["packet"] += 1
+        most = self._server.script.drop_after_bytes
+        self._input += data[: max(0, most - self._read)] if most else data
+        self._read += len(data)
+        self._act()
+        if 0 < most <= self._read:
+            self.transport.abort()
+
+    def _act(self) -> None:
+        while not (self._closes or self.transport.is_closing() or self._upgrade):
             if self._in_data:
                 # The dot may be the very first line: an email without content.
                 end = 0 if self._input.startswith(b".\r\n") else self._input.find(b"\r\n.\r\n") + 2
@@ -267,6 +315,8 @@ class _Connection(asyncio.Protocol):
                     return
                 line = bytes(self._input[:end])
                 del self._input[: end + 2]
+                if self._server.script.loses_pipelined:
+                    self._input.clear()
                 self._command(line)
 
     def _command(self, line: bytes) -> None:
@@ -275,27 +325,42 @@ class _Connection(asyncio.Protocol):
         if verb in ("MAIL", "RCPT", "DATA"):
             if not self._dropped(verb.lower()):
                 getattr(self, f"_{verb.lower()}")(line)
-        elif verb == "EHLO":
-            utf8 = b"250-SMTPUTF8\r\n" if self._server.script.smtputf8 else b""
-            self.transport.write(
-                b"250-log.test\r\n250-PIPELINING\r\n" + utf8 + b"250-8BITMIME\r\n250 SIZE 33554432\r\n"
-            )
-        elif verb == "QUIT":
-            self.transport.write(b"221 2.0.0 Bye\r\n")
-            self.transport.close()
-        elif verb == "RSET" and (refusal := self._server.refusal("rset", b"")):
+        elif verb in ("EHLO", "RSET") and (refusal := self._server.refusal(verb.lower(), b"")):
             self._reply(refusal)
+        elif verb == "EHLO":
+            lines = ["log.test", *self._server.script.offers]
+            self._write("".join(f"250-{line}\r\n" for line in lines[:-1]).encode() + f"250 {lines[-1]}\r\n".encode())
+        elif verb == "QUIT":
+            self._write(b"221 2.0.0 Bye\r\n")
+            self._close()
         elif verb in ("RSET", "NOOP", "HELO"):
             self._sender, self._recipients = None, []
-            self.transport.write(b"250 2.0.0 Ok\r\n")
+            self._write(b"250 2.0.0 Ok\r\n")
+        elif verb == "STAR" and "STARTTLS" in self._server.script.offers:
+            self._write(b"220 2.0.0 Go on\r\n")
+            self._upgrade = asyncio.create_task(self._start_tls())
+        elif verb == "AUTH" and "AUTH PLAIN" in self._server.script.offers:
+            right = line == b"AUTH PLAIN " + _RIGHT
+            self._write(b"235 2.7.0 Ok\r\n" if right else b"535 5.7.8 Wrong\r\n")
         else:
-            self.transport.write(b"500 5.5.1 What?\r\n")
+            self._write(b"500 5.5.1 What?\r\n")
+
+    async def _start_tls(self) -> None:
+        try:
+            secured = await self._loop.start_tls(self.transport, self, self._server.tls, server_side=True)
+        except OSError:
+            return  # the client has thought better of it
+        assert secured is not None
+        self.transport, self._upgrade = secured, None
 
     def _mail(self, line: bytes) -> None:
         path = _PATH.match(line)
         sender = path[1] if path else b""
+        script = self._server.script
         if self._sender is not None:
             self._reply(b"503 5.5.1 Nested MAIL")
+        elif _is_turn(script.busy_every_mail, self._seen["MAIL"]) or 0 < script.most_emails <= self._emails:
+            self._reply(b"421 4.7.0 Enough for now")
         elif refusal := self._server.refusal("mail", sender):
             self._reply(refusal)
         else:
@@ -314,9 +379,9 @@ class _Connection(asyncio.Protocol):
             self._reply(b"250 2.1.5 Ok")
 
     def _data(self, line: bytes) -> None:
-        if not self._recipients:
+        if not self._recipients and not self._server.script.takes_data_always:
             self._reply(b"554 5.5.1 No valid recipients")
-        elif refusal := self._server.refusal("data", self._recipients[0]):
+        elif refusal := self._server.refusal("data", b"".join(self._recipients[:1])):
             self._reply(refusal)
         else:
             self._in_data = True
@@ -326,6 +391,11 @@ class _Connection(asyncio.Protocol):
         now = time.time()
         self._seen["dot"] += 1
         recipients, self._sender, self._recipients = self._recipients, None, []
+        if not recipients:
+            self._seen["body for nobody" if content else "lone dot"] += 1
+            self._reply(self._server.refusal("dot", b"") or b"250 2.0.0 Ok")
+            return
+        self._emails += 1
         if refusal := self._server.refusal("dot", recipients[0]):
             self._reply(refusal)
             return
@@ -337,6 +407,8 @@ class _Connection(asyncio.Protocol):
         tail = b"\t".join((values[0], hashlib.sha1(content).hexdigest().encode(), values[1]))
         lines = b"".join(b"%.6f\t%s\t%s\n" % (now, recipient, tail) for recipient in recipients)
         os.write(self._server.log, lines)
+        if self._server.script.die_at_dot:
+            os._exit(1)
         if not self._dropped("dot"):
             self._reply(b"250 2.0.0 Ok: queued")
 
@@ -347,8 +419,10 @@ class _Connection(asyncio.Protocol):
 
     def _reply(self, reply: bytes) -> None:
         self._replies.append(reply)
+        now = self._loop.time()
         if self._server.script.delay_ms > 0:
-            self._loop.call_later(self._server.script.delay_ms / 1000, self._write_next)
+            self._next_reply_at = max(self._next_reply_at, now) + self._server.script.delay_ms / 1000
+            self._loop.call_at(self._next_reply_at, self._write_next)
         elif len(self._replies) == 1:
             self._write_next()
         else:  # behind one that was delayed, before the delay was taken away
@@ -359,14 +433,42 @@ class _Connection(asyncio.Protocol):
         reply = self._replies.popleft()
         if self.transport.is_closing():
             return
-        self.transport.write(reply + b"\r\n")
+        self._write(reply + b"\r\n")
         if reply.startswith(b"421"):
-            self.transport.close()
+            self._close()
         elif reply.startswith(b"354"):
             if self._server.script.stop_reading:
                 self.transport.pause_reading()
             if self._server.script.drop == "body":
-                self.transport.close()
+                self._close()
+
+    def _write(self, data: bytes) -> None:
+        if self._server.script.reply_bytes:
+            self._output += data
+            if len(self._output) == len(data):
+                self._write_piece()
+        else:
+            self.transport.write(data)
+
+    def _write_piece(self) -> None:
+        """Write the first piece of the output, and the rest later: never two in one packet."""
+        size = self._server.script.reply_bytes
+        self.transport.write(bytes(self._output[:size]))
+        del self._output[:size]
+        if self._output:
+            self._loop.call_later(0.0005, self._write_piece)
+        elif self._closes:
+            self.transport.close()
+
+    def _close(self) -> None:
+        if self._output:
+            self._closes = True
+        else:
+            self.transport.close()
+
+
+def _is_turn(every: int, count: int) -> bool:
+    return every > 0 and count % every == 0
 
 
 async def _serve(arguments: argparse.Namespace) -> None:

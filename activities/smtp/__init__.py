@@ -1,4 +1,4 @@
-"""SMTP: `connections` keeps the connections, `conversation` speaks for one email, `outcomes` judges the answers."""
+"""SMTP: `connections` hands over, `pool` keeps the lines, `conversation` speaks for one email, `outcomes` judges."""
 
 from activities.smtp.connections import SmtpTransport
 

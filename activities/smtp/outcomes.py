@@ -28,7 +28,7 @@ from models.recipient import Outcome, Verdict
 SMTP_ERRORS = (aiosmtplib.SMTPException, OSError, TimeoutError, EOFError)
 
 _LONGEST_REPLY = 500  # characters; `models.recipient.Outcome.reply`
-_SERVICE_CLOSING = 421
+SERVICE_CLOSING = 421  # the server is closing this connection: it shuts down, or has too many
 _TOO_BIG = 552  # RFC 1870 section 6.1: the size that MAIL declared
 _ENHANCED = re.compile(r"\s*([245])\.(\d{1,3})\.(\d{1,3})(?!\S)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -56,17 +56,22 @@ def goes_on(step: Step, code: int) -> bool:
     return 300 <= code < 400 if step is Step.DATA else 200 <= code < 300
 
 
+def leaves_usable(step: Step, code: int) -> bool:
+    """Whether the server goes on with this connection after the reply `code`: it took `step`, or refused it alone."""
+    return goes_on(step, code) or (400 <= code < 600 and code != SERVICE_CLOSING)
+
+
 def outcome_of_reply(step: Step, code: int, text: str, handed_over_at: datetime | None = None) -> Outcome:
     """Judge the reply that ended a conversation at `step`: any reply to the final dot, a refusal before it."""
     return Outcome(_verdict(step, code), handed_over_at, code, enhanced_code(code, text), clean_reply(text))
 
 
 def _verdict(step: Step, code: int) -> Verdict:
-    if step.is_before_mail:
-        return Verdict.NO_SERVER
     if step is Step.BODY and goes_on(step, code):
         return Verdict.SENT
-    if code == _SERVICE_CLOSING and step is not Step.BODY:
+    if step.is_before_mail:
+        return Verdict.NO_SERVER
+    if code == SERVICE_CLOSING and step is not Step.BODY:
         return Verdict.NO_SERVER
     if step is Step.MAIL and 500 <= code < 600 and code != _TOO_BIG:
         return Verdict.NO_SERVER
@@ -112,5 +117,7 @@ def enhanced_code(code: int, text: str) -> str | None:
 
 def clean_reply(text: str) -> str:
     """Make a server's text fit to be stored and shown: one line, valid Unicode, at most 500 characters."""
+    if text.isascii() and text.isprintable():
+        return text.strip()[:_LONGEST_REPLY]
     readable = text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
     return _CONTROLS.sub(" ", readable).strip()[:_LONGEST_REPLY]

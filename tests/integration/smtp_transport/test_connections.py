@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from models.recipient import Verdict
 from tests.eventually import eventually
 from tests.integration.smtp_transport.transports import email, hand_over, on_both_loops, transport
@@ -33,7 +35,7 @@ async def test_a_connection_closed_while_idle_is_replaced_and_nobody_notices(smt
     smtp_server.drop_connections()  # our loop does not turn before the next line: the loss is met by MAIL
     assert (await hand_over(way)).verdict is Verdict.SENT
     smtp_server.drop_connections()
-    await eventually(lambda: not way._idle[0].is_open)
+    await eventually(lambda: not way._pool.working)
     assert (await hand_over(way)).verdict is Verdict.SENT
     assert (smtp_server.seen()["connect"], len(smtp_server.accepted())) == (3, 3)
 
@@ -47,14 +49,17 @@ async def test_a_server_that_refuses_a_reused_connection_is_tried_afresh_once(sm
     assert (smtp_server.seen()["connect"], smtp_server.seen()["MAIL"]) == (2, 3)
 
 
+@pytest.mark.parametrize("offers", [[], ["PIPELINING"]], ids=["one by one", "pipelined"])
 @on_both_loops
-async def test_a_connection_that_cannot_be_reset_is_replaced(smtp_server: SmtpLogServer) -> None:
+async def test_a_connection_that_cannot_be_reset_is_replaced(smtp_server: SmtpLogServer, offers: list[str]) -> None:
+    smtp_server.set(offers=offers)
     way = transport(smtp_server, connections=1)
     rules = [("rcpt", "^no", "550 5.1.1 No"), ("rset", "", "500 5.5.1 What?")]
     smtp_server.set(refuse=[{"at": at, "pattern": pattern, "reply": reply} for at, pattern, reply in rules])
     assert (await hand_over(way, email("no@example.com"))).verdict is Verdict.BOUNCED
     assert (await hand_over(way)).verdict is Verdict.SENT
     assert (smtp_server.seen()["RSET"], smtp_server.seen()["connect"]) == (1, 2)
+    await eventually(lambda: smtp_server.seen()["open"] == 1)
 
 
 @on_both_loops

@@ -12,7 +12,15 @@ import pytest
 
 from models.recipient import Verdict
 from tests.eventually import eventually
-from tests.integration.smtp_transport.transports import CONTENT, Allow, email, hand_over, on_both_loops, transport
+from tests.integration.smtp_transport.transports import (
+    CONTENT,
+    Allow,
+    email,
+    hand_over,
+    hand_over_when_it_connects,
+    on_both_loops,
+    transport,
+)
 from tests.smtp_log_server import SmtpLogServer
 
 FOREVER_MS = 600_000
@@ -88,7 +96,7 @@ async def test_without_a_server_nothing_is_handed_over_and_when_it_is_back_it_is
     assert outcome.verdict is Verdict.NO_SERVER
     assert "connect" in (outcome.reply or "").lower()
     smtp_server.set(listening=True)
-    assert (await hand_over(way)).verdict is Verdict.SENT
+    assert (await hand_over_when_it_connects(way)).verdict is Verdict.SENT
 
 
 @on_both_loops
@@ -104,7 +112,7 @@ async def test_international_addresses_need_a_server_that_offers_smtputf8(smtp_s
     way = transport(smtp_server, connections=1)
     assert (await hand_over(way, email("grüße@example.com"))).verdict is Verdict.SENT
     assert smtp_server.accepted()[0].recipient == "grüße@example.com"
-    smtp_server.set(smtputf8=False)
+    smtp_server.set(offers=["PIPELINING", "8BITMIME"])
     way = transport(smtp_server, connections=1)
     outcome = await hand_over(way, email("grüße@example.com"))
     assert outcome.verdict is Verdict.FAILED
@@ -140,7 +148,7 @@ async def test_a_lost_connection_gives_back_before_the_dot_and_is_in_doubt_after
     assert outcome.reply
     assert len(smtp_server.accepted()) == int(drop == "dot")
     smtp_server.set(drop="")
-    assert (await hand_over(way)).verdict is Verdict.SENT
+    assert (await hand_over_when_it_connects(way)).verdict is Verdict.SENT
 
 
 @on_both_loops

@@ -28,6 +28,7 @@ class Secured:
 
     def __init__(self, *, implicit: bool) -> None:
         self.received: list[str] = []
+        self.offers: list[str] = []
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(CERTIFICATE)
         security = {"ssl_context": context} if implicit else {"tls_context": context, "require_starttls": True}
@@ -48,6 +49,12 @@ class Secured:
         right = isinstance(data, LoginPassword) and (data.login, data.password) == (b"us", b"right")
         return AuthResult(success=right, handled=False)
 
+    async def handle_EHLO(  # noqa: N802  # aiosmtpd's name
+        self, server: object, session: Any, envelope: object, hostname: str, responses: list[str]
+    ) -> list[str]:
+        session.host_name = hostname
+        return [*responses[:-1], *self.offers, responses[-1]]
+
     async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
         self.received += envelope.rcpt_tos
         return "250 2.0.0 Ok"
@@ -67,9 +74,11 @@ def trusting() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=str(CERTIFICATE))
 
 
+@pytest.mark.parametrize("offers", [[], ["250-PIPELINING"]], ids=["one by one", "pipelined"])
 @on_both_loops
-async def test_tls_and_auth_are_used_and_connections_kept(secured: tuple[str, Secured]) -> None:
+async def test_tls_and_auth_are_used_and_connections_kept(secured: tuple[str, Secured], offers: list[str]) -> None:
     tls, server = secured
+    server.offers = offers
     way = transport(server, tls=tls, username="us", password="right", tls_context=trusting(), connections=1)
     assert [(await hand_over(way)).verdict for _ in range(3)] == [Verdict.SENT] * 3
     assert server.received == ["ola@example.com"] * 3

@@ -14,7 +14,8 @@ import uvloop
 
 from activities.ports import Email
 from activities.smtp import SmtpTransport
-from models.recipient import Outcome
+from models.recipient import Outcome, Verdict
+from tests.eventually import eventually
 
 CONTENT = b"From: news@shop.example\r\nSubject: Hello\r\nMessage-ID: <1@shop.example>\r\n\r\n.\r\n..two\r\nend\r\n"
 
@@ -67,6 +68,18 @@ def transport(server: Server, **options: Any) -> SmtpTransport:
 
 
 _open: list[SmtpTransport] = []
+
+
+async def hand_over_when_it_connects(way: SmtpTransport) -> Outcome:
+    """Hand over as often as the transport holds that there is no server: it waits between its attempts to connect."""
+
+    async def connected() -> Outcome | None:
+        outcome = await hand_over(way)
+        return None if outcome.verdict is Verdict.NO_SERVER else outcome
+
+    outcome = await eventually(connected, within=20)
+    assert outcome is not None
+    return outcome
 
 
 def hand_over(way: SmtpTransport, sent: Email | None = None, permit: Allow | None = None) -> asyncio.Task[Outcome]:
