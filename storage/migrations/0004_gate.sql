@@ -56,7 +56,9 @@ begin
 
     return query
     with due as materialized (
-        select r.contact_id, r.address_key
+        -- Their places too, by which they are updated: they are locked, so they stay there. A message is new to the
+        -- planner, which takes its rows for few; by their keys it would look for them among all of the message.
+        select r.ctid as row_at, r.contact_id, r.address_key
           from recipients r
          where r.message_id = p_message_id and r.status in ('pending', 'deferred') and r.batch >= 0
            and coalesce(r.next_try_at, r.due_at) <= p_as_of
@@ -66,7 +68,7 @@ begin
          limit granted
            for update skip locked
     ), fate as (
-        select due.contact_id, c.time_zone, c.attributes,
+        select due.row_at, c.time_zone, c.attributes,
                case when c.id is null then 'withdrawn'
                     when s.id is not null then 'suppressed'
                     else 'claimed' end::recipient_status as status,
@@ -84,7 +86,7 @@ begin
                first_try_at = case when fate.status = 'claimed' then coalesce(r.first_try_at, p_as_of) end,
                attempts = r.attempts + case when fate.status = 'claimed' then 1 else 0 end
           from fate
-         where r.message_id = p_message_id and r.contact_id = fate.contact_id
+         where r.ctid = fate.row_at
         returning r.status, r.contact_id, r.address, r.attempts, r.first_try_at, fate.time_zone, fate.attributes,
                   coalesce(r.next_try_at, r.due_at) as due, r.position
     )
@@ -123,7 +125,9 @@ begin
       from unnest(p_contact_ids, p_statuses, p_handed_over_at, p_smtp_codes, p_enhanced_codes, p_replies,
                   p_next_try_at, p_counts)
            as o (contact_id, status, handed_over_at, smtp_code, enhanced_code, reply, next_try_at, counts)
-     where r.message_id = p_message_id and r.contact_id = o.contact_id and r.claim_token = p_token
+     -- Hidden from the planner, to which the message is new: it would read all rows of it, taking them for few.
+     cross join (select p_message_id as id offset 0) as message
+     where r.message_id = message.id and r.contact_id = o.contact_id and r.claim_token = p_token
        and (r.status = 'claimed' or r.status = 'in_doubt' and o.status <> 'in_doubt');
     get diagnostics settled = row_count;
     return settled;

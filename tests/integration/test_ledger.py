@@ -16,7 +16,7 @@ from models.message import Counts, MessageContent, MessageStatus
 from models.recipient import ClaimedRecipient, Outcome, Place, Verdict
 from models.schedule import Schedule
 from storage import commands, ledger, messages
-from storage.database import Pool
+from storage.database import Connection, Pool
 from storage.ledger import Ledger
 from storage.sending import Sending
 from tests.eventually import eventually
@@ -349,3 +349,44 @@ async def blocks_of_the_index(pool: Pool) -> int:
         "select idx_blks_read + idx_blks_hit from pg_statio_user_indexes where indexrelname = 'recipients_waiting'"
     )
     return number
+
+
+async def test_a_claim_and_a_settle_read_their_window_alone_of_a_message_the_planner_does_not_know(pool: Pool) -> None:
+    """Every message is new to the planner's statistics: it takes its rows for few, and would read all of them."""
+    await pool.execute("alter table recipients set (autovacuum_enabled = false)")
+    await pool.execute(
+        "insert into recipients (message_id, contact_id, address, address_key, due_at, position, status)"
+        " select 'other' || n % 5, n, 'o' || n, 'o' || n, now(), n, 'sent' from generate_series(1, 20000) as n"
+    )
+    await pool.execute("vacuum analyze recipients")
+    begun = await begin(pool, 10_000)
+    async with pool.acquire() as connection:
+        for _ in range(8):  # the sixth and later ones may go by a plan that was made for any message
+            token = uuid4()
+            async with connection.transaction():
+                before = await rows_read(connection)
+                claimed = await connection.fetch(
+                    "select contact_id from claim_window($1, 1, '1.0', clock_timestamp(), 64, $2, '30 s')",
+                    begun.id,
+                    token,
+                )
+                ids = [row["contact_id"] for row in claimed]
+                assert await rows_read(connection) - before < 300
+            async with connection.transaction():
+                before = await rows_read(connection)
+                nothing: list[None] = [None] * 64
+                settled = await connection.fetchval(
+                    "select settle_window($1, '1.0', $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                    *(begun.id, token, ids, ["sent"] * 64),
+                    *(nothing, nothing, nothing, nothing, nothing, [True] * 64),
+                )
+                assert settled == 64
+                assert await rows_read(connection) - before < 300
+
+
+async def rows_read(connection: Connection) -> int:
+    """Return how many rows of the ledger this connection has read, but for what it has reported already."""
+    read: int = await connection.fetchval(
+        "select seq_tup_read + idx_tup_fetch from pg_stat_xact_user_tables where relname = 'recipients'"
+    )
+    return read
