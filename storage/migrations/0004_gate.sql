@@ -93,7 +93,7 @@ begin
     select case when moved.status = 'claimed' then 'claimed' else 'none_mailable' end, moved.contact_id,
            moved.address, moved.attempts, moved.first_try_at, moved.time_zone, moved.attributes, moved.due,
            moved.position, null::interval
-      from moved;
+      from moved order by moved.due, moved.position;
     get diagnostics looked_at = row_count;
     perform return_tokens(p_message_id, granted - looked_at);
     if looked_at = 0 then
