@@ -12,7 +12,10 @@ import os
 import signal
 import sys
 from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from temporalio.client import Client
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
@@ -41,6 +44,7 @@ logger = logging.getLogger("worker")
 GRACE = timedelta(seconds=60)
 WINDOW = 64  # rows a claim takes: what a killed lane leaves in doubt is at most this
 _COMPILED_MESSAGES_KEPT = 64
+_CANCEL_AGAIN_AFTER_SECONDS = 0.1
 
 
 class CompiledMessages:
@@ -61,7 +65,7 @@ class CompiledMessages:
 
 
 def make_workers(client: Client, pool: Pool, settings: Settings, transport: Transport) -> list[Worker]:
-    """Build the two workers of a process: bookkeeping with the workflows, and lanes."""
+    """Build the two workers of a process: lanes, and bookkeeping with workflows, which still answers as lanes end."""
     sending = Sending(pool, max_late=settings.max_late)
     audience = AudienceActivities(
         sending,
@@ -75,38 +79,49 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
     delivery = DeliveryActivities(
         Ledger(pool), transport, CompiledMessages(pool), lease=settings.lease, conversations=settings.smtp_connections
     )
-    return [
-        Worker(
-            client,
-            task_queue=BOOKKEEPING_QUEUE,
-            workflows=[BatchSendWorkflow],
-            activities=[
-                audience.adopt,
-                audience.begin,
-                audience.resume,
-                gate.close_gate,
-                gate.confirm_stop,
-                gate.answer,
-                progress.survey,
-                progress.open_batch,
-                progress.finish,
-                progress.commonest_failure,
-            ],
-            max_concurrent_activities=50,
-            max_heartbeat_throttle_interval=timedelta(seconds=1),
-            graceful_shutdown_timeout=GRACE,
-        ),
-        Worker(
-            client,
-            task_queue=DELIVERY_QUEUE,
-            activities=[delivery.deliver],
-            # Many messages go on side by side: lanes are light, and take turns at the connections.
-            max_concurrent_activities=100,
-            # A lane hears of its cancellation with the answer to a heartbeat: the default throttle means seconds.
-            max_heartbeat_throttle_interval=timedelta(seconds=1),
-            graceful_shutdown_timeout=GRACE,
-        ),
-    ]
+    lanes = Worker(
+        client,
+        task_queue=DELIVERY_QUEUE,
+        activities=[delivery.deliver],
+        # Many messages go on side by side: lanes are light, and take turns at the connections.
+        max_concurrent_activities=100,
+        # A lane hears of its cancellation with the answer to a heartbeat: the default throttle means seconds.
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        graceful_shutdown_timeout=GRACE,
+    )
+    bookkeeping = Worker(
+        client,
+        task_queue=BOOKKEEPING_QUEUE,
+        workflows=[BatchSendWorkflow],
+        activities=[
+            audience.adopt,
+            audience.begin,
+            audience.resume,
+            gate.close_gate,
+            gate.confirm_stop,
+            gate.answer,
+            progress.survey,
+            progress.open_batch,
+            progress.finish,
+            progress.commonest_failure,
+        ],
+        max_concurrent_activities=50,
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        graceful_shutdown_timeout=GRACE,
+    )
+    return [lanes, bookkeeping]
+
+
+@asynccontextmanager
+async def running(workers: Sequence[Worker]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run workers, and drain them in their order at the end; yields their tasks, which end early by an error alone."""
+    tasks = [asyncio.create_task(worker.run()) for worker in workers]
+    try:
+        yield tasks
+    finally:
+        for worker in workers:
+            await worker.shutdown()
+        await asyncio.gather(*tasks)
 
 
 async def run(settings: Settings, stop: asyncio.Event) -> None:
@@ -131,18 +146,21 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             timeout=settings.smtp_timeout,
         )
         sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
-        workers = make_workers(client, pool, settings, transport)
-        running = [asyncio.create_task(worker.run()) for worker in workers]
         try:
-            logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
-            stopped = asyncio.create_task(stop.wait())
-            await asyncio.wait([stopped, *running], return_when=asyncio.FIRST_COMPLETED)
-            for worker in reversed(workers):  # lanes first, while bookkeeping still answers
-                await worker.shutdown()
-            await asyncio.gather(*running)
+            async with running(make_workers(client, pool, settings, transport)) as tasks:
+                logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
+                stopped = asyncio.create_task(stop.wait())
+                await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            sweep.cancel()
+            await end(sweep)
             await transport.aclose()
+
+
+async def end(task: asyncio.Task[Any]) -> None:
+    """Cancel a task until it has ended: the database's driver now and then swallows a cancellation."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_CANCEL_AGAIN_AFTER_SECONDS)
 
 
 async def _main() -> None:

@@ -27,6 +27,7 @@ from examples.demo_virtual_sendgate import Departure, VirtualSendgate, virtual_s
 from models.audience import Audience
 from models.message import MessageContent, MessageStatus, workflow_id
 from models.schedule import Schedule
+from worker import end
 
 HERE = Path(__file__).parent
 CONTACTS, JOINERS = HERE / "contacts.csv", HERE / "joiners.csv"
@@ -215,11 +216,9 @@ async def _interrupted(stage: Stage, stack: Stack) -> bool:
             story = asyncio.create_task(FastMotion(stage, sendgate).tell())
             interruption = asyncio.create_task(interrupted.wait())
             await asyncio.wait({story, interruption}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (story, interruption):
-                task.cancel()
-            outcome, _ = await asyncio.gather(story, interruption, return_exceptions=True)
-            if isinstance(outcome, Exception):
-                raise outcome
+            await asyncio.gather(end(story), end(interruption))
+            if not story.cancelled():
+                story.result()
     return interrupted.is_set()
 
 

@@ -23,7 +23,7 @@ from examples.demo_virtual_time import VirtualTime, virtual_time
 from models.recipient import Outcome, Verdict
 from settings import Settings
 from storage.database import migrate, open_pool
-from worker import make_workers
+from worker import make_workers, running
 
 _DATABASE = "sendgate_fast_motion"
 
@@ -84,13 +84,11 @@ async def virtual_sendgate(stack: Stack) -> AsyncIterator[VirtualSendgate]:
         next_hop = SmtpTransport(stack.smtp_host, stack.smtp_port, connections=4)
         recorder = RecordingTransport(next_hop, time)
         settings = Settings(database_url=SecretStr(database_url), lanes=1)
-        workers = make_workers(time.client, pool, settings, recorder)
-        running = [asyncio.create_task(worker.run()) for worker in workers]
         try:
-            yield VirtualSendgate(BatchMessages(pool, connected, lambda: next_hop, clock=time.now), time, recorder.left)
+            async with running(make_workers(time.client, pool, settings, recorder)):
+                use = BatchMessages(pool, connected, lambda: next_hop, clock=time.now)
+                yield VirtualSendgate(use, time, recorder.left)
         finally:
-            await asyncio.gather(*(worker.shutdown() for worker in workers))
-            await asyncio.gather(*running)
             await next_hop.aclose()
 
 

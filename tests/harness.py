@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -27,7 +26,7 @@ from settings import Settings
 from storage.database import Pool
 from tests.eventually import eventually
 from tests.smtp_log_server import SmtpLogServer
-from worker import make_workers
+from worker import make_workers, running
 from workflows.state import Knobs
 
 ROOT = Path(__file__).parent.parent
@@ -82,13 +81,10 @@ class Harness:
             connections=settings.smtp_connections,
             timeout=settings.smtp_timeout,
         )
-        workers = make_workers(self.client, self.pool, settings, transport)
-        running = [asyncio.create_task(worker.run()) for worker in workers]
         try:
-            yield
+            async with running(make_workers(self.client, self.pool, settings, transport)):
+                yield
         finally:
-            await asyncio.gather(*(worker.shutdown() for worker in workers))
-            await asyncio.gather(*running)
             await transport.aclose()
 
     @contextmanager

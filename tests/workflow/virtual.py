@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,7 +24,7 @@ from storage.database import Pool
 from tests.eventually import eventually
 from tests.harness import Harness
 from tests.smtp_log_server import SmtpLogServer
-from worker import make_workers
+from worker import make_workers, running
 from workflows.state import Knobs
 
 
@@ -110,13 +109,8 @@ class VirtualHarness(Harness):
     @asynccontextmanager
     async def recording_worker(self, **changes: Any) -> AsyncIterator[None]:
         """A worker in this process that hands over to the recorder; drained at the end."""
-        workers = make_workers(self.client, self.pool, self.settings(**changes), self.next_hop)
-        running = [asyncio.create_task(worker.run()) for worker in workers]
-        try:
+        async with running(make_workers(self.client, self.pool, self.settings(**changes), self.next_hop)):
             yield
-        finally:
-            await asyncio.gather(*(worker.shutdown() for worker in workers))
-            await asyncio.gather(*running)
 
     async def skip_to(self, moment: datetime) -> None:
         """Let the time up to `moment` pass, with everything that happens in it. Not back: it is no error."""
