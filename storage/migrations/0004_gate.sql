@@ -82,13 +82,19 @@ begin
                reason = case when fate.status = 'claimed' then null else fate.reason end,
                settled_at = case when fate.status = 'claimed' then null else clock_timestamp() end,
                claim_token = case when fate.status = 'claimed' then p_token end,
-               lease_until = case when fate.status = 'claimed' then clock_timestamp() + p_lease end,
                first_try_at = case when fate.status = 'claimed' then coalesce(r.first_try_at, p_as_of) end,
                attempts = r.attempts + case when fate.status = 'claimed' then 1 else 0 end
           from fate
          where r.ctid = fate.row_at
         returning r.status, r.contact_id, r.address, r.attempts, r.first_try_at, fate.time_zone, fate.attributes,
                   coalesce(r.next_try_at, r.due_at) as due, r.position
+    ), claim as (
+        insert into claims as already (token, message_id, contact_ids, unsettled, lease_until)
+        select p_token, p_message_id, array_agg(moved.contact_id), count(*), clock_timestamp() + p_lease
+          from moved where moved.status = 'claimed' having count(*) > 0
+            on conflict (token) do update
+           set contact_ids = already.contact_ids || excluded.contact_ids,
+               unsettled = already.unsettled + excluded.unsettled, lease_until = excluded.lease_until
     )
     select case when moved.status = 'claimed' then 'claimed' else 'none_mailable' end, moved.contact_id,
            moved.address, moved.attempts, moved.first_try_at, moved.time_zone, moved.attributes, moved.due,
@@ -113,13 +119,14 @@ create function settle_window(
     p_next_try_at timestamptz[], p_counts boolean[]
 ) returns int language plpgsql as $$
 declare
+    claimed int := lock_claim(p_token);
     settled int;
 begin
     perform set_config('sendgate.lane', p_lane, true);
     update recipients r
        set status = case when r.status = 'in_doubt' and o.status = 'deferred' then 'failed' else o.status end::recipient_status,
            handed_over_at = o.handed_over_at, settled_at = clock_timestamp(), smtp_code = o.smtp_code,
-           enhanced_code = o.enhanced_code, reply = o.reply, reason = null, lease_until = null,
+           enhanced_code = o.enhanced_code, reply = o.reply, reason = null,
            next_try_at = case when r.status = 'claimed' then o.next_try_at end,
            attempts = r.attempts - case when o.counts then 0 else 1 end
       from unnest(p_contact_ids, p_statuses, p_handed_over_at, p_smtp_codes, p_enhanced_codes, p_replies,
@@ -128,44 +135,73 @@ begin
      -- Hidden from the planner, to which the message is new: it would read all rows of it, taking them for few.
      cross join (select p_message_id as id offset 0) as message
      where r.message_id = message.id and r.contact_id = o.contact_id and r.claim_token = p_token
-       and (r.status = 'claimed' or r.status = 'in_doubt' and o.status <> 'in_doubt');
+       and (r.status = 'claimed' or claimed is null and r.status = 'in_doubt' and o.status <> 'in_doubt');
     get diagnostics settled = row_count;
+    perform take_off_claim(p_token, claimed, settled);
     return settled;
+end $$;
+
+-- How many rows a token still claims; null when none: they are settled, or their lease has lapsed. Until the commit
+-- nobody else settles or lapses them.
+create function lock_claim(p_token uuid) returns int language sql as
+$$
+    select unsettled from claims where token = p_token for update
+$$;
+
+-- Some of the rows that a token claims are claimed no longer. Together with them, always.
+create function take_off_claim(p_token uuid, p_claimed int, p_number int) returns void language plpgsql as $$
+begin
+    if p_number = p_claimed then
+        delete from claims where token = p_token;
+    elsif p_claimed is not null and p_number > 0 then
+        update claims set unsettled = unsettled - p_number where token = p_token;
+    end if;
 end $$;
 
 -- Undo a claim for those who were not handed over; all of the token's where no contacts are named.
 create function give_back(p_message_id text, p_lane text, p_token uuid, p_contact_ids bigint[]) returns int
 language plpgsql as $$
 declare
+    claimed int := lock_claim(p_token);
     given int;
 begin
     perform set_config('sendgate.lane', p_lane, true);
-    update recipients
-       set status = 'pending', claim_token = null, lease_until = null, attempts = attempts - 1,
+    update recipients r
+       set status = 'pending', claim_token = null, attempts = attempts - 1,
            first_try_at = case when attempts > 1 or next_try_at is not null then first_try_at end
-     where message_id = p_message_id and claim_token = p_token and status = 'claimed'
-       and (p_contact_ids is null or contact_id = any (p_contact_ids));
+      from unnest(coalesce(p_contact_ids, (select contact_ids from claims where token = p_token))) as o (contact_id)
+     cross join (select p_message_id as id offset 0) as message -- hidden from the planner, as in settle_window
+     where r.message_id = message.id and r.contact_id = o.contact_id and r.claim_token = p_token
+       and r.status = 'claimed';
     get diagnostics given = row_count;
+    perform take_off_claim(p_token, claimed, given);
     perform return_tokens(p_message_id, given);
     return given;
 end $$;
 
 -- Whoever held these rows is silent for a whole lease: whether their emails left is unknown, so they are in doubt.
--- Nothing but this and a lane's own settle makes a row in doubt. Without a message: of all messages.
+-- Nothing but this and a lane's own settle makes a row in doubt. Without a message: of all messages. A claim that is
+-- being settled at this moment is passed over, never waited for.
 create function lapse_leases(p_message_id text) returns int language plpgsql as $$
 declare
-    lapsed int;
+    silent claims;
+    lapsed int := 0;
+    number int;
 begin
-    update recipients r
-       set status = 'in_doubt', settled_at = clock_timestamp(), lease_until = null,
-           reason = 'the sender fell silent while the email may have been on its way'
-      from (select message_id, contact_id from recipients
-             where status = 'claimed' and lease_until < clock_timestamp()
-               and (p_message_id is null or message_id = p_message_id)
-             order by message_id, contact_id
-               for update skip locked) as silent
-     where r.message_id = silent.message_id and r.contact_id = silent.contact_id;
-    get diagnostics lapsed = row_count;
+    for silent in select * from claims
+                   where lease_until < clock_timestamp() and (p_message_id is null or message_id = p_message_id)
+                   order by token for update skip locked loop
+        update recipients r
+           set status = 'in_doubt', settled_at = clock_timestamp(),
+               reason = 'the sender fell silent while the email may have been on its way'
+          from unnest(silent.contact_ids) as o (contact_id)
+         cross join (select silent.message_id as id offset 0) as message -- hidden from the planner, as in settle_window
+         where r.message_id = message.id and r.contact_id = o.contact_id and r.claim_token = silent.token
+           and r.status = 'claimed';
+        get diagnostics number = row_count;
+        delete from claims where token = silent.token;
+        lapsed := lapsed + number;
+    end loop;
     return lapsed;
 end $$;
 
@@ -222,7 +258,7 @@ begin
                        'A later command has been obeyed.');
         return message.status;
     end if;
-    if exists (select from recipients where message_id = p_message_id and status = 'claimed') then
+    if exists (select from claims where message_id = p_message_id) then
         return 'in_flight';
     end if;
     quiet_at := clock_timestamp();
@@ -240,15 +276,4 @@ begin
      where id = p_message_id;
     perform answer(p_command_id, p_message_id, 'done', quiet_at, message.status, target, null);
     return target;
-end $$;
-
--- The send is over when nobody is left and nothing closed the gate meanwhile. Returns the status.
-create function finish(p_message_id text, p_generation int) returns message_status language plpgsql as $$
-begin
-    update messages
-       set status = 'sent', gate_open = false, finished_at = clock_timestamp(), updated_at = clock_timestamp()
-     where id = p_message_id and generation = p_generation and status = 'sending' and gate_open
-       and not exists (select from recipients where message_id = p_message_id and is_waiting(status, batch))
-       and not exists (select from recipients where message_id = p_message_id and status = 'claimed');
-    return (select status from messages where id = p_message_id and generation = p_generation);
 end $$;

@@ -38,7 +38,7 @@ returning contact_id;
 -- row finds nothing to write to. The attempts go on counting, the age of the first does not: the operator has decided
 -- since. The batch stays: its turn has come, and a place in it has been used.
 update recipients
-   set status = 'pending', claim_token = null, lease_until = null, first_try_at = null, next_try_at = null,
+   set status = 'pending', claim_token = null, first_try_at = null, next_try_at = null,
        handed_over_at = null, settled_at = null, smtp_code = null, enhanced_code = null, reply = null,
        reason = 'resend asked by ' || cast(:actor as text)
  where ctid = any (array(

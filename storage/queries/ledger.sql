@@ -11,10 +11,10 @@ select give_back(:message_id, :lane, :token, :contact_ids);
 -- name: renew$
 -- Lengthen the lease of what a lane still holds; returns how many rows that is.
 with renewed as (
-    update recipients set lease_until = clock_timestamp() + cast(:lease as interval)
-     where message_id = :message_id and claim_token = any (cast(:tokens as uuid[])) and status = 'claimed'
-    returning 1)
-select count(*) from renewed;
+    update claims set lease_until = clock_timestamp() + cast(:lease as interval)
+     where token = any (cast(:tokens as uuid[])) and message_id = :message_id
+    returning unsettled)
+select coalesce(sum(unsettled), 0) from renewed;
 
 -- name: lapse$
 select lapse_leases(:message_id);

@@ -67,8 +67,7 @@ select m.status, m.gate_open, m.gate_number, m.schedule, exists (select from hol
        least((select min(coalesce(r.next_try_at, r.due_at)) from recipients r
                where r.message_id = m.id and r.status in ('pending', 'deferred') and r.batch >= 0
                  and coalesce(r.next_try_at, r.due_at) > :as_of),
-             (select :as_of + (min(r.lease_until) - clock_timestamp()) from recipients r
-               where r.message_id = m.id and r.status = 'claimed')) as next_at
+             (select :as_of + (min(lease_until) - clock_timestamp()) from claims where message_id = m.id)) as next_at
   from messages m
  where m.id = :message_id and m.generation = :generation;
 
@@ -127,7 +126,7 @@ update messages m
    set generation = generation + 1, status = 'paused', gate_open = false, gate_number = 0,
        adopted_at = null, updated_at = clock_timestamp()
  where id = :message_id and generation = :generation and status in ('sending', 'paused')
-   and not exists (select from recipients r where r.message_id = m.id and r.status = 'claimed')
+   and not exists (select from claims where message_id = m.id)
 returning generation, name, updated_at;
 
 -- name: resent
