@@ -25,7 +25,7 @@ from temporalio import activity
 
 from activities.heartbeat import heartbeats
 from activities.lease import Lease, lease_clock
-from activities.ports import CompiledMessage, LanePort, MessageSource, RenderingFailed, Transport
+from activities.ports import CompiledMessage, LanePort, MessageSource, RenderingFailed, Taken, Transport
 from activities.requests import LaneRequest
 from models.failures import LOOKED_AT
 from models.ledger import LaneEnd, LaneReport
@@ -224,32 +224,18 @@ class Lane:
     async def _hand_over(self, window: _Window) -> list[Outcome]:
         """Hand a window over and return the outcome of each, in order. Never outlives the lease."""
         permit = _Permit(self, window.lease)
-        outcomes = [Outcome(Verdict.NOT_HANDED_OVER)] * len(window.recipients)
-        to_do = iter(enumerate(window.recipients))
-
-        async def converse() -> None:
-            for place, recipient in to_do:
-                outcomes[place] = await self._converse(recipient, permit)
-
+        bag = _WindowsBag(self._message, window.recipients)
+        # Each conversation settles what it takes, even when it is aborted.
         conversations = [
-            asyncio.create_task(converse()) for _ in range(min(self._conversations, len(window.recipients)))
+            asyncio.create_task(self._transport.hand_over_each(bag, permit))
+            for _ in range(min(self._conversations, len(window.recipients)))
         ]
         guard = asyncio.create_task(self._keep_lease(window, conversations))
         try:
-            # Each conversation returns an outcome even when it is aborted.
             await asyncio.gather(*conversations)
         finally:
             guard.cancel()
-        return outcomes
-
-    async def _converse(self, recipient: ClaimedRecipient, permit: _Permit) -> Outcome:
-        if not permit.may_start():
-            return Outcome(Verdict.NOT_HANDED_OVER)
-        try:
-            email = self._message.render(recipient)
-        except RenderingFailed as error:
-            return Outcome(Verdict.FAILED, reply=str(error))
-        return await self._transport.hand_over(email, permit)
+        return bag.outcomes
 
     async def _keep_lease(self, window: _Window, conversations: list[asyncio.Task[None]]) -> None:
         """Renew the lease every third of it; abort the conversations when it can no longer be trusted."""
@@ -356,6 +342,26 @@ class _Window:
     counters: str
     lease: Lease
     recipients: list[ClaimedRecipient]
+
+
+class _WindowsBag:
+    """The emails of a window, each rendered when it is taken, and what became of them. See `activities.ports.Bag`."""
+
+    def __init__(self, message: CompiledMessage, recipients: list[ClaimedRecipient]) -> None:
+        self._message = message
+        self._to_do = iter(enumerate(recipients))
+        self.outcomes = [Outcome(Verdict.NOT_HANDED_OVER)] * len(recipients)
+
+    def take(self) -> Taken | None:
+        for place, recipient in self._to_do:
+            try:
+                return place, self._message.render(recipient)
+            except RenderingFailed as error:
+                self.settle(place, Outcome(Verdict.FAILED, reply=str(error)))
+        return None
+
+    def settle(self, place: int, outcome: Outcome) -> None:
+        self.outcomes[place] = outcome
 
 
 class _Permit:

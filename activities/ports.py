@@ -41,6 +41,20 @@ class Permit(Protocol):
         """Whether the body may be written (after 354, right before the write). False once the claim may be lost."""
 
 
+#: An email, and its place in the bag that it was taken from.
+Taken = tuple[int, Email]
+
+
+class Bag(Protocol):
+    """Emails to be handed over; several conversations may take from one bag."""
+
+    def take(self) -> Taken | None:
+        """Take the next email out, None when there is none. Whoever takes it settles it."""
+
+    def settle(self, place: int, outcome: Outcome) -> None:
+        """Say what became of the email of that place."""
+
+
 class Transport(Protocol):
     """The way to the next hop. Shared by all lanes of a worker; limits its own connections."""
 
@@ -50,6 +64,25 @@ class Transport(Protocol):
         When the permit refuses, the outcome is NOT_HANDED_OVER. Cancelling the task aborts the conversation, and the
         call still returns: NOT_HANDED_OVER if the final dot was not written, IN_DOUBT if it was.
         """
+
+    async def hand_over_each(self, bag: Bag, permit: Permit) -> None:
+        """Hand over what is in the bag until it is empty, one email after the other; each is settled as by `hand_over`.
+
+        Call it as often at once as there are to be conversations. When the permit refuses, or the task is canceled, it
+        returns, and leaves in the bag what nobody has taken.
+        """
+
+
+class OneByOne:
+    """`Transport.hand_over_each` for a transport that knows `hand_over` alone."""
+
+    async def hand_over(self, email: Email, permit: Permit) -> Outcome:
+        raise NotImplementedError
+
+    async def hand_over_each(self, bag: Bag, permit: Permit) -> None:
+        while permit.may_start() and (taken := bag.take()) is not None:
+            place, email = taken
+            bag.settle(place, await self.hand_over(email, permit))
 
 
 class CompiledMessage(Protocol):

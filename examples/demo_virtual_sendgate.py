@@ -14,7 +14,7 @@ from email.parser import BytesHeaderParser
 
 from pydantic import SecretStr
 
-from activities.ports import Email, Permit, Transport
+from activities.ports import Email, OneByOne, Permit, Transport
 from activities.smtp.connections import SmtpTransport
 from client.batch_messages import BatchMessages
 from client.local.stack_file import Stack
@@ -37,7 +37,7 @@ class Departure:
     received_at: datetime
 
 
-class RecordingTransport:
+class RecordingTransport(OneByOne):
     """Hands over to another transport, and writes down what that took, and when by the skipping clock."""
 
     def __init__(self, next_hop: Transport, time: VirtualTime) -> None:

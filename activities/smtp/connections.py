@@ -1,4 +1,4 @@
-"""The way to the next hop: an email takes a place in the pool, and a line that is open or opened for it.
+"""The way to the next hop: emails take a place in the pool, and a line that is open or opened for them.
 
 `activities.smtp.pool` keeps the lines, `opening` opens them, `lines` is what they are, `conversation` speaks on one.
 """
@@ -10,13 +10,16 @@ import ssl
 from datetime import timedelta
 from typing import Literal
 
-from activities.ports import Email, Permit
+from activities.ports import Bag, Email, Permit, Taken
 from activities.smtp.conversation import Conversation, given_back
 from activities.smtp.lines import Line
 from activities.smtp.opening import NextHop, Opener
-from activities.smtp.outcomes import SERVICE_CLOSING, Step
+from activities.smtp.outcomes import SERVICE_CLOSING
 from activities.smtp.pool import Pool
-from models.recipient import Outcome, Verdict
+from models.recipient import Outcome
+
+#: Emails that one bag hands over on a line before others have their turn with it.
+_TURN = 8
 
 
 class SmtpTransport:
@@ -46,41 +49,49 @@ class SmtpTransport:
         self._closed = False
 
     async def hand_over(self, email: Email, permit: Permit) -> Outcome:
-        """See `activities.ports.Transport.hand_over`. Waits for a connection while all are in use."""
-        if self._closed or not permit.may_start():
-            return given_back("stopped before the conversation began")
-        conversation = Conversation(email, permit)
+        """See `activities.ports.Transport.hand_over`."""
+        bag = _One(email)
+        await self.hand_over_each(bag, permit)
+        return bag.outcome
+
+    async def hand_over_each(self, bag: Bag, permit: Permit) -> None:
+        """See `activities.ports.Transport.hand_over_each`. Waits for a connection while all are in use."""
+        errand = _Errand(bag, permit)
         try:
-            while True:
-                line = await self._pool.take()
-                outcome = await self._hand_over(conversation, line)
-                if outcome is not None:
-                    return outcome
+            while not self._closed and errand.has_one_to_begin():
+                await self._in_place(errand, await self._pool.take())
         except asyncio.CancelledError:
-            return given_back("stopped while waiting for a connection")  # a conversation answers for itself
+            pass  # a conversation answers for what it took
+        finally:
+            errand.settle_waiting(given_back("stopped before the conversation began"))
 
     async def aclose(self) -> None:
         """Close the idle connections with QUIT, and those in use as soon as their conversation is over."""
         self._closed = True
         await asyncio.gather(*(line.quit() for line in self._pool.empty()), *self._quitting, self._opener.ended())
 
-    async def _hand_over(self, conversation: Conversation, line: Line | None) -> Outcome | None:
-        """Hand over in a place of the pool, and give that back. None: no new line is to be had, but others work."""
+    async def _in_place(self, errand: _Errand, line: Line | None) -> None:
+        """Go on with an errand in a place of the pool, and give that back.
+
+        What waits afterwards wants another place: a line was lost, or no new one is to be had while others work.
+        """
         try:
+            if self._closed or not errand.permit.may_start():  # it may have waited for long
+                return
             if line is not None:
-                outcome = await self._speak(conversation, line)
-                if not _found_line_lost(conversation, outcome):
-                    return outcome
+                await self._speak(errand, line, is_new=False)
+                if errand.waiting is None:
+                    return
                 self._pool.closed(line)
                 line = None
-            if self._closed or not conversation.permit.may_start():  # it may have waited for long
-                return given_back("stopped while waiting for a connection")
             opened = await self._open()
             if isinstance(opened, Outcome):
-                return None if self._is_one_to_wait_for(opened) else opened
+                if not self._is_one_to_wait_for(opened):
+                    errand.settle_waiting(opened)
+                return
             line = opened
             self._pool.opened(line)
-            return await self._speak(conversation, line)
+            await self._speak(errand, line, is_new=True)
         finally:
             self._give_back(line)
 
@@ -98,22 +109,30 @@ class SmtpTransport:
         too_many = refusal.smtp_code == SERVICE_CLOSING
         return self._pool.refused(too_many=too_many, retry_at=self._opener.not_before)
 
-    async def _speak(self, conversation: Conversation, line: Line) -> Outcome:
+    async def _speak(self, errand: _Errand, line: Line, *, is_new: bool) -> None:
         """Speak on `line`. Every way out leaves it ready for the next conversation, or else not open."""
+        last_of_turn = line.conversations + _TURN
+
+        def may_go_on() -> bool:
+            is_over = line.conversations >= last_of_turn and self._pool.is_waited_for
+            return not is_over and self._is_to_be_kept(line)
+
+        conversation = Conversation(
+            line, errand.bag, errand.permit, may_go_on, is_new=is_new, chains=self._opener.chains
+        )
         usable = False
         try:
-            outcome = await conversation.speak(line)
+            errand.waiting = await conversation.speak(errand.begin())
             usable = conversation.leaves_line_usable
-        except asyncio.CancelledError:
-            outcome = conversation.outcome_when_stopped(line)
         finally:
             if not usable:
                 line.abort()
+        if conversation.stalled_after_body:
+            self._opener.distrust_chaining()
         if conversation.stalled_amid_commands:
             self._opener.distrust_pipelining()
             for idle in self._pool.empty():
                 self._quit(idle)
-        return outcome
 
     def _give_back(self, line: Line | None) -> None:
         """Give a place back to the pool, with the line if it is to be used again."""
@@ -137,10 +156,43 @@ class SmtpTransport:
         quitting.add_done_callback(self._quitting.discard)
 
 
-def _found_line_lost(conversation: Conversation, outcome: Outcome) -> bool:
-    """Whether the first command on a line used before met its end, which says nothing about the server's health."""
-    if outcome.verdict is not Verdict.NO_SERVER:
-        return False
-    return conversation.step is Step.RSET or (
-        conversation.step is Step.MAIL and outcome.smtp_code in (None, SERVICE_CLOSING)
-    )
+class _Errand:
+    """One call of `hand_over_each`: emails of one bag, on whatever lines are to be had."""
+
+    def __init__(self, bag: Bag, permit: Permit) -> None:
+        self.bag = bag
+        self.permit = permit
+        self.waiting: Taken | None = None  # taken from the bag, and on no line
+
+    def has_one_to_begin(self) -> bool:
+        """Whether an email waits, or is to be had, and may be begun."""
+        if not self.permit.may_start():
+            return False
+        self.waiting = self.waiting or self.bag.take()
+        return self.waiting is not None
+
+    def begin(self) -> Taken:
+        """Return what waits: whoever begins it settles it, or lets it wait again."""
+        assert self.waiting is not None
+        taken, self.waiting = self.waiting, None
+        return taken
+
+    def settle_waiting(self, outcome: Outcome) -> None:
+        if self.waiting is not None:
+            self.bag.settle(self.waiting[0], outcome)
+            self.waiting = None
+
+
+class _One:
+    """A bag with one email."""
+
+    def __init__(self, email: Email) -> None:
+        self._email: Email | None = email
+        self.outcome = given_back("stopped before the conversation began")
+
+    def take(self) -> Taken | None:
+        email, self._email = self._email, None
+        return None if email is None else (0, email)
+
+    def settle(self, place: int, outcome: Outcome) -> None:
+        self.outcome = outcome

@@ -57,13 +57,13 @@ class Line(ABC):
         """Write at once, whole. Raises SMTP_ERRORS, having written nothing, if it is not open."""
 
     @abstractmethod
-    async def read_reply(self, replies: list[Reply]) -> None:
-        """Append the next reply, as `ask` does."""
+    async def read_replies(self, number: int, replies: list[Reply]) -> None:
+        """Append the next replies, so many, as `ask` does."""
 
-    def nothing_left_to_write(self) -> bool:
-        """Whether all that was written has gone to the kernel, as far as can be known. When unsure: True."""
+    def nothing_left_to_write(self, but: int = 0) -> bool:
+        """Whether all that was written, but for the last `but` bytes, has gone to the kernel. When unsure: True."""
         # Beneath TLS the event loops count differently; there we never claim to know.
-        return self._secured or self._transport.get_write_buffer_size() == 0
+        return self._secured or self._transport.get_write_buffer_size() <= but
 
     def abort(self) -> None:
         """Cut it; what is not yet with the kernel is thrown away."""
@@ -102,8 +102,9 @@ class PlainLine(Line):
     def write(self, data: bytes) -> None:
         self._protocol.write(data)
 
-    async def read_reply(self, replies: list[Reply]) -> None:
-        await self._append(self._protocol.read_response(timeout=self._timeout_seconds), replies)
+    async def read_replies(self, number: int, replies: list[Reply]) -> None:
+        for _ in range(number):
+            await self._append(self._protocol.read_response(timeout=self._timeout_seconds), replies)
 
     async def _append(self, answer: Awaitable[aiosmtplib.SMTPResponse], replies: list[Reply]) -> None:
         cancellations = _cancellations()
@@ -151,8 +152,8 @@ class PipelinedLine(Line, asyncio.Protocol):
             raise aiosmtplib.SMTPServerDisconnected("Connection lost")
         self._transport.write(data)
 
-    async def read_reply(self, replies: list[Reply]) -> None:
-        await self._wait(1, replies)
+    async def read_replies(self, number: int, replies: list[Reply]) -> None:
+        await self._wait(number, replies)
 
     async def _wait(self, number: int, replies: list[Reply]) -> None:
         self._waiter = self._loop.create_future()

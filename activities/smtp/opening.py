@@ -54,6 +54,8 @@ class Opener:
         self._others_work = others_work
         self._own_name: str | None = None
         self._trusts_pipelining = True
+        #: Whether an envelope may go in one write with the body before it.
+        self.chains = True
         self._failure: Outcome | None = None  # of the last attempt
         self._succeeded = False  # the last attempt
         self._wait_seconds = _FIRST_WAIT_SECONDS
@@ -79,6 +81,15 @@ class Opener:
             logger.warning(
                 "The SMTP server offered PIPELINING and then answered only the first of several commands in time; "
                 "commands are sent one by one from now on."
+            )
+
+    def distrust_chaining(self) -> None:
+        """Wait for the reply to a body before the next envelope from now on."""
+        if self.chains:
+            self.chains = False
+            logger.warning(
+                "The SMTP server answered a body and then not the envelope that came with it in time; an envelope waits"
+                " for the reply to the body before it from now on."
             )
 
     def trusts(self, line: Line) -> bool:

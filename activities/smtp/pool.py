@@ -84,6 +84,11 @@ class Pool:
         return working > 0
 
     @property
+    def is_waited_for(self) -> bool:
+        """Whether somebody waits for a place."""
+        return any(not waiter.done() for waiter in self._waiting)
+
+    @property
     def working(self) -> int:
         """How many lines can be used, as far as known."""
         return sum(line.is_open for line in self._open)

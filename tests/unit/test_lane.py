@@ -14,7 +14,7 @@ import pytest
 from activities import delivery
 from activities.delivery import Lane
 from activities.lease import Lease
-from activities.ports import Email, Permit, RenderingFailed
+from activities.ports import Email, OneByOne, Permit, RenderingFailed
 from activities.requests import LaneRequest
 from models.ledger import LaneEnd
 from models.recipient import ClaimedRecipient, Outcome, Place, Verdict
@@ -106,7 +106,7 @@ class Book:
         return self.renewals
 
 
-class Hop:
+class Hop(OneByOne):
     """A next hop that answers as it is told, for each recipient."""
 
     def __init__(self, answer: Callable[[str], Outcome] = lambda _: Outcome(Verdict.SENT)) -> None:

@@ -15,7 +15,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from activities.ports import Email, Permit
+from activities.ports import Email, OneByOne, Permit
 from client.batch_messages import BatchMessages
 from client.temporal import SEARCH_ATTRIBUTES
 from models.message import MessageStatus
@@ -48,7 +48,7 @@ async def time_skipping_server() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
-class RecordingTransport:
+class RecordingTransport(OneByOne):
     """A next hop that takes everything, and writes down whom it took at which instant of the server's clock."""
 
     def __init__(self, skipping: WorkflowEnvironment) -> None:
