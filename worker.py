@@ -7,6 +7,7 @@ return; after the grace time, 60 s, what is still running is canceled.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -147,6 +148,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
         try:
+            # What is loaded by now stays: the collector need not walk over it again and again.
+            gc.collect()
+            gc.freeze()
             async with running(make_workers(client, pool, settings, transport)) as tasks:
                 logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
                 stopped = asyncio.create_task(stop.wait())

@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
+from functools import lru_cache
+from typing import TypeGuard
 
 from models.contact import LONGEST_ADDRESS, ascii_domain
 from models.errors import InvalidInput
@@ -99,17 +101,23 @@ def mailbox(address: str) -> str:
     local, at, domain = address.rpartition("@")
     if not (local and at and domain) or _CONTROLS.search(address):
         raise ValueError("not an address")
-    try:
-        domain = ascii_domain(domain)
-    except InvalidInput as error:
-        raise ValueError("not a domain") from error
-    if not _DOMAIN.fullmatch(domain):
-        raise ValueError("not a domain")
+    domain = _written_domain(domain)
     if not _DOT_ATOM.fullmatch(local):
         local = '"' + local.replace("\\", "\\\\").replace('"', '\\"') + '"'
     written = f"{local}@{domain}"
     if len(written.encode("utf-8")) > LONGEST_ADDRESS:  # a header's line has room for no more
         raise ValueError("not an address")
+    return written
+
+
+@lru_cache(4096)  # a million addresses have few domains
+def _written_domain(domain: str) -> str:
+    try:
+        written = ascii_domain(domain)
+    except InvalidInput as error:
+        raise ValueError("not a domain") from error
+    if not _DOMAIN.fullmatch(written):
+        raise ValueError("not a domain")
     return written
 
 
@@ -135,6 +143,16 @@ def encode_text(text: str) -> bytes:
     return end_text(encode_piece(text if text.endswith(("\n", "\r")) else f"{text}\n"))
 
 
+def is_plain(value: object) -> TypeGuard[str]:
+    """Whether a value is a short text of letters, digits and spaces, as most are: the same in any encoding."""
+    return type(value) is str and len(value) < _LONGEST_LINE and value.isascii() and value.replace(" ", "").isalnum()
+
+
+def encode_plain(text: str) -> str:
+    """Return what `encode_piece` does of a text for which `is_plain` holds, or one that needs no more either."""
+    return f"{text}=\r\n"
+
+
 def encode_piece(text: str) -> str:
     """Return a piece of a body in quoted-printable, line breaks of any kind as CRLF.
 
@@ -145,7 +163,7 @@ def encode_piece(text: str) -> str:
     if not text:
         return ""
     if len(text) < _LONGEST_LINE and text.isascii() and text.isprintable() and "=" not in text:
-        return f"{text}=\r\n"  # as most values are
+        return encode_plain(text)
     if "\r" in text:
         text = _LINE_BREAKS.sub("\n", text)
     # With nothing but \n in it, b2a_qp leaves line breaks as they are and writes \n for its own. The = added to the

@@ -6,9 +6,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from models.commands import Command, ReceiptOutcome
@@ -18,8 +17,7 @@ from models.recipient import ClaimedRecipient, Outcome, Place
 from models.throttle import ThrottleRule
 
 
-@dataclass(frozen=True, slots=True)
-class Email:
+class Email(NamedTuple):
     """The MIME document for one recipient, and its envelope."""
 
     sender: str  # envelope sender (MAIL FROM)

@@ -35,7 +35,6 @@ class RenderedMessage:
     """`activities.ports.CompiledMessage` by Jinja2 and quoted-printable."""
 
     def __init__(self, message_id: str, content: MessageContent, message_id_domain: str | None) -> None:
-        self._message_id = message_id
         self._sender = mime.mailbox(content.from_address)
         self._domain = message_id_domain or self._sender.rpartition("@")[2]
         subject = content.subject
@@ -46,6 +45,7 @@ class RenderedMessage:
         self._head += b"MIME-Version: 1.0\r\n"
         self._frame = _frame(message_id, content)
         self._date = (0, b"")
+        self._begun_hash = hashlib.sha256(f"{message_id}/".encode())
 
     def render(self, recipient: ClaimedRecipient) -> Email:
         """Return the email for one recipient. Raises RenderingFailed."""
@@ -77,7 +77,9 @@ class RenderedMessage:
         return self._date[1]
 
     def _message_id_header(self, contact_id: int) -> bytes:
-        unique = hashlib.sha256(f"{self._message_id}/{contact_id}".encode()).hexdigest()[:40]
+        unique_hash = self._begun_hash.copy()
+        unique_hash.update(b"%d" % contact_id)
+        unique = unique_hash.hexdigest()[:40]
         return f"Message-ID: <{unique}@{self._domain}>\r\n".encode("ascii")
 
 

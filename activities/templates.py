@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from traceback import walk_tb
 from typing import Any, NoReturn, cast
 
@@ -21,13 +22,15 @@ from jinja2.nodes import EvalContext
 from jinja2.runtime import Context, LoopContext, markup_join, str_join
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
+from markupsafe import escape
 
-from activities.mime import encode_piece
+from activities.mime import encode_piece, encode_plain, is_plain
 from activities.ports import RenderingFailed
 from models.recipient import ClaimedRecipient
 
 STEPS = 10_000
 LARGEST = 5 * 1024 * 1024  # characters of one value, and bytes of one rendered part
+_PIECES_AT_ONCE = 16  # of a part, between two looks at its size
 
 _STRING_METHODS = (
     "capitalize casefold count endswith find isalnum isalpha isdigit isnumeric lower lstrip partition removeprefix "
@@ -89,23 +92,31 @@ class Template:
         sandbox = environment(field)
         tree = _Bounding().visit(sandbox.parse(source))
         self._template = jinja2.Template.from_code(sandbox, sandbox.compile(tree), {})
+        self._context = self._new_context()
+
+    def _new_context(self) -> Context:
+        # `shared`: Jinja need not merge its globals into a copy.
+        return self._template.new_context({"range": _range}, shared=True)
 
     def render(self, contact: Contact) -> str:
         """Render for one recipient. Raises RenderingFailed, which names the line and nothing of the contact."""
-        # `shared`: Jinja need not merge its globals into a copy, which costs more than rendering.
-        names = {"contact": contact, "range": _range, _STEPS_LEFT: [STEPS]}
-        context = self._template.new_context(names, shared=True)
-        pieces = []
-        size = 0
+        # One context for all: making one costs as much as rendering. What a template sets is forgotten.
+        context = self._context
+        context.parent["contact"] = contact
+        context.parent[_STEPS_LEFT] = [STEPS]
+        context.vars.clear()
+        context.exported_vars.clear()
+        pieces = self._template.root_render_func(context)
+        rendered = ""
         try:
-            for piece in self._template.root_render_func(context):
-                size += len(piece)
-                if size > LARGEST:
+            while some := list(islice(pieces, _PIECES_AT_ONCE)):
+                rendered += "".join(some)
+                if len(rendered) > LARGEST:
                     _too_large()
-                pieces.append(piece)
         except Exception as error:
+            self._context = self._new_context()  # whatever state it was left in
             raise RenderingFailed(self._describe(error)) from error
-        return "".join(pieces)
+        return rendered
 
     def _describe(self, error: Exception) -> str:
         """Say where and what. Only texts of the template engine are repeated: Python's may quote the contact's data."""
@@ -171,17 +182,32 @@ class _QuotedPrintable(CodeGenerator):
         return repr(encode_piece("".join(group)))
 
     def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
-        self.write("environment.encoded(")
-        super()._output_child_pre(node, frame, finalize)
+        # Where Jinja escapes, or makes a string, we encode too: in one call.
+        html, text = "environment.encoded_html", "environment.encoded_text"
+        if frame.eval_ctx.volatile:
+            self.write(f"({html} if context.eval_ctx.autoescape else {text})(")
+        else:
+            self.write(f"{html if frame.eval_ctx.autoescape else text}(")
 
     def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: CodeGenerator._FinalizeInfo) -> None:
-        super()._output_child_post(node, frame, finalize)
         self.write(")")
+
+
+def _encoded_text(value: object) -> str:
+    """Return a value of a text, encoded."""
+    return encode_plain(value) if is_plain(value) else encode_piece(str(value))
+
+
+def _encoded_html(value: object) -> str:
+    """Return a value of an HTML text, escaped unless it is marked as safe, and encoded."""
+    # What is plain has nothing to escape: most values, in half the time.
+    return encode_plain(value) if is_plain(value) else encode_piece(escape(value))
 
 
 class _BodySandbox(_Sandbox):
     code_generator_class = _QuotedPrintable
-    encoded = staticmethod(encode_piece)
+    encoded_text = staticmethod(_encoded_text)
+    encoded_html = staticmethod(_encoded_html)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "*": operator.mul, "%": operator.mod}

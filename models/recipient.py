@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -48,8 +50,7 @@ class Verdict(StrEnum):
     NO_SERVER = "no_server"  # no conversation could be begun: give back, and wait
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """One hand-over as data. `handed_over_at` is when the final dot was written (aware, this machine's clock)."""
 
     verdict: Verdict
@@ -68,15 +69,14 @@ def without_addresses(reply: str) -> str:
     return _ADDRESS.sub("(address)", reply)
 
 
-@dataclass(frozen=True, slots=True)
-class ClaimedRecipient:
+class ClaimedRecipient(NamedTuple):
     """One row that a claim took, with what rendering needs of the contact."""
 
     contact_id: int
     address: str
     attempts: int  # tries that count, this one with them
     time_zone: str | None
-    attributes: dict[str, str] = field(default_factory=dict)
+    attributes: Mapping[str, str] = MappingProxyType({})
     first_try_at: datetime | None = None  # by the workflow's clock
     place: Place | None = None
 

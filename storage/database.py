@@ -52,6 +52,7 @@ async def open_pool(url: str, *, most: int = 10, application: str = "sendgate") 
             min_size=0,
             max_size=most,
             init=_initialise,
+            reset=_reset,
             timeout=10,
             # UTC, so that wall-clock text in attributes means the same on every server.
             server_settings={
@@ -78,6 +79,15 @@ def unreachable(error: BaseException) -> Unreachable:
 
 async def _initialise(connection: Connection) -> None:
     await connection.set_type_codec("jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog")
+
+
+async def _reset(connection: Connection) -> None:
+    """Make a connection fit for whoever takes it next, without asking the server: that would cost as much as a claim.
+
+    Nothing of ours outlives its transaction in a session; the sweep's lock it lets go itself.
+    """
+    if connection.is_in_transaction():
+        await connection.reset()
 
 
 def _first_line(error: BaseException) -> str:

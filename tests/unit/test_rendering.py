@@ -304,7 +304,7 @@ def test_for_a_recipient_the_values_alone_are_encoded(monkeypatch: pytest.Monkey
         encoded.append(piece)
         return mime.encode_piece(piece)
 
-    monkeypatch.setattr(environment("text"), "encoded", encode, raising=False)
+    monkeypatch.setattr(environment("text"), "encoded_text", encode, raising=False)
     monkeypatch.setattr(mime, "encode_text", None)  # nobody's text is encoded as a whole
     data = message.render(recipient(first_name="Ola", city="Bø")).content
     assert encoded == ["Ola", "Bø"]
