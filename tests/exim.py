@@ -25,8 +25,8 @@ from client.local.postgres import identity_for, temporary_directory
 
 VARIABLE = "TEST_EXIM"
 HOW_TO_GET_IT = (
-    "Exim is missing, or a library of it; on Debian: apt-get download exim4-daemon-light libidn12 libnss-wrapper && for package in *.deb;"
-    f" do dpkg-deb -x $package exim; done, then set {VARIABLE} to that folder."
+    "Exim is missing, or a library of it; on Debian: apt-get download exim4-daemon-light libidn12 libnss-wrapper &&"
+    f" for package in *.deb; do dpkg-deb -x $package exim; done, then set {VARIABLE} to that folder."
 )
 _READY_WITHIN_SECONDS = 10.0
 
