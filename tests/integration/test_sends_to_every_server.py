@@ -6,8 +6,6 @@ Judged by the server's own log: nobody twice, nobody lost, the counts add up, no
 from __future__ import annotations
 
 import dataclasses
-import ssl
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -19,6 +17,7 @@ from models.recipient import RecipientStatus, Verdict
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 from tests.integration.smtp_transport.behaviors import BEHAVIORS, PIPELINED, PLAIN
+from tests.secured_server import trusting
 from tests.smtp_log_server import Accepted, Script, SmtpLogServer
 
 RECIPIENTS = 80
@@ -27,7 +26,6 @@ CONNECTIONS = 4
 SLOW = {"delay_ms": 4}
 #: Whoever is refused for now is tried again as soon as timers allow, and nobody is given up.
 PATIENT = {"first_wait": "1s", "longest_wait": "1s", "tries": 50, "max_age": "1h"}
-CERTIFICATE = Path(__file__).parent.parent / "certificates" / "localhost.pem"
 #: How an email ends by its verdict; every other one is sent in the end.
 ENDS = {
     Verdict.BOUNCED: RecipientStatus.BOUNCED,
@@ -183,9 +181,8 @@ async def test_they_agree_where_tls_and_auth_are_demanded(
     """First by a worker with the wrong password, from whom nothing is taken and of whom nothing is left."""
     demands = ["AUTH", "STARTTLS"] if tls == "starttls" else ["AUTH"]
     harness.smtp.set(offers=[*offers, "STARTTLS", "AUTH PLAIN"], demands=demands, tls=tls == "tls", **SLOW)
-    trusting = ssl.create_default_context(cafile=str(CERTIFICATE))
     login = {"smtp_connections": CONNECTIONS, "smtp_tls": tls, "smtp_username": "us"}
-    async with harness.worker(tls_context=trusting, **login, smtp_password=SecretStr("wrong")):
+    async with harness.worker(tls_context=trusting(), **login, smtp_password=SecretStr("wrong")):
         message_id = await begin(harness)
 
         async def evidence() -> bool:
@@ -195,7 +192,7 @@ async def test_they_agree_where_tls_and_auth_are_demanded(
         assert harness.smtp.accepted() == []
         await harness.use_cases.pause(message_id, asked_by())
         assert (await harness.counts(message_id)).pending == RECIPIENTS
-    async with harness.worker(tls_context=trusting, **login, smtp_password=SecretStr("right")):
+    async with harness.worker(tls_context=trusting(), **login, smtp_password=SecretStr("right")):
         await harness.use_cases.resume(message_id, asked_by())
         await pause_and_resume(harness, message_id)
         await harness.until(message_id, MessageStatus.SENT)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import ssl
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -22,9 +21,9 @@ from models.recipient import Verdict
 from tests.eventually import eventually
 from tests.integration.smtp_transport.behaviors import BEHAVIORS, GIVEN_BACK, PIPELINED, PLAIN
 from tests.integration.smtp_transport.transports import CONTENT, hand_over, on_both_loops, transport
+from tests.secured_server import trusting
 from tests.smtp_log_server import Script, SmtpLogServer
 
-CERTIFICATE = Path(__file__).parent.parent.parent / "certificates" / "localhost.pem"
 EMAILS = [Email("news@shop.example", f"r{number}@example.com", CONTENT) for number in range(40)]
 
 
@@ -116,8 +115,7 @@ async def test_what_is_pipelined_is_pipelined_with_tls_and_auth_too(
     smtp_server: SmtpLogServer, tls: Literal["none", "starttls", "tls"]
 ) -> None:
     smtp_server.set(offers=[*PIPELINED, "STARTTLS", "AUTH PLAIN"], tls=tls == "tls")
-    context = ssl.create_default_context(cafile=str(CERTIFICATE))
-    way = transport(smtp_server, connections=1, tls=tls, username="us", password="right", tls_context=context)
+    way = transport(smtp_server, connections=1, tls=tls, username="us", password="right", tls_context=trusting())
     assert (await hand_over(way, EMAILS[0])).verdict is Verdict.SENT
     before = smtp_server.seen()
     outcomes = await hand_over_all(way, EMAILS[1:11])
