@@ -58,7 +58,7 @@ recipients:
   defer  local_parts = ^later
          condition   = ${{if !exists{{{folder}/later}}}}
          message     = 4.2.1 Later
-  accept domains     = example.com : ^.*[^\\\\x00-\\\\x7f]
+  accept domains     = example.com
   deny   message     = 5.7.1 Not for us
 
 contents:
@@ -142,9 +142,6 @@ class Exim:
 
     def queued(self) -> list[Queued]:
         return [_read(path) for path in self._headers()]
-
-    def log(self) -> str:
-        return "".join(path.read_text(errors="replace") for path in sorted(self._folder.glob("*log")))
 
     def _headers(self) -> list[Path]:
         return sorted((self._folder / "spool/input").glob("*-H"))
