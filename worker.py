@@ -46,6 +46,7 @@ GRACE = timedelta(seconds=60)
 WINDOW = 64  # rows a claim takes: what a killed lane leaves in doubt is at most this
 _COMPILED_MESSAGES_KEPT = 64
 _CANCEL_AGAIN_AFTER_SECONDS = 0.1
+_BETWEEN_LANES_AND_BOOKKEEPING = timedelta(seconds=1)
 
 
 class CompiledMessages:
@@ -114,13 +115,22 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
 
 
 @asynccontextmanager
-async def running(workers: Sequence[Worker]) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Run workers, and drain them in their order at the end; yields their tasks, which end early by an error alone."""
+async def running(
+    workers: Sequence[Worker], *, between: timedelta = timedelta(0)
+) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run workers, and drain them in their order at the end; yields their tasks, which end early by an error alone.
+
+    `between` one's end and the next one's: long enough for a workflow to hear from us that its lanes have ended, and to
+    start others elsewhere. A worker that ends drops what it is just being given, and the workflow stands still for
+    five seconds.
+    """
     tasks = [asyncio.create_task(worker.run()) for worker in workers]
     try:
         yield tasks
     finally:
-        for worker in workers:
+        for place, worker in enumerate(workers):
+            if place:
+                await asyncio.sleep(between.total_seconds())
             await worker.shutdown()
         await asyncio.gather(*tasks)
 
@@ -148,10 +158,11 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         )
         sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
         try:
+            workers = make_workers(client, pool, settings, transport)
             # What is loaded by now stays: the collector need not walk over it again and again.
             gc.collect()
             gc.freeze()
-            async with running(make_workers(client, pool, settings, transport)) as tasks:
+            async with running(workers, between=_BETWEEN_LANES_AND_BOOKKEEPING) as tasks:
                 logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)

@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from benchmarks import asleep, growth, killed, machine, million, pause, profile, rate, sweeps
+from benchmarks import asleep, growth, killed, limit, machine, million, pause, profile, rate, sweeps
 from benchmarks.figures import Findings
 from benchmarks.postfix import HOW_TO_GET_THEM, VARIABLE, Postfix, find_postfix
 from benchmarks.report import Report
@@ -30,6 +30,7 @@ BENCHMARKS: Mapping[str, Callable[[Postfix | None, bool], Measuring]] = {
     "rate": lambda postfix, quick: rate.measure(postfix, emails=5_000 if quick else 50_000, rounds=3),
     "pause": lambda _, quick: pause.measure(pauses=20 if quick else 200, people=20_000 if quick else 50_000),
     "killed": lambda _, quick: killed.measure(kills=1 if quick else 5, people=20_000),
+    "limit": lambda _, quick: limit.measure(seconds=15 if quick else 60),
     "asleep": lambda postfix, quick: asleep.measure(
         postfix, messages=200 if quick else 10_000, watched_seconds=15 if quick else 60
     ),

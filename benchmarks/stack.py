@@ -114,10 +114,17 @@ class Stack:
     async def draft(self, list_name: str, *, name: str = "May news") -> str:
         return (await self.use_cases.create(content(list_name, name=name))).id
 
-    async def send(self, list_name: str, *, name: str = "May news", at: datetime | None = None) -> str:
+    async def send(
+        self,
+        list_name: str,
+        *,
+        name: str = "May news",
+        at: datetime | None = None,
+        emails_per_second: float | None = None,
+    ) -> str:
         """Write a message to everybody on a list and send it; return its id."""
         message_id = await self.draft(list_name, name=name)
-        await self.use_cases.send(message_id, Schedule(at=at), asked())
+        await self.use_cases.send(message_id, Schedule(at=at, emails_per_second=emails_per_second), asked())
         return message_id
 
     async def send_and_wait(

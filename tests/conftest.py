@@ -23,9 +23,9 @@ from client.local.postgres import PostgresCluster, free_port, temporary_director
 from client.temporal import ensure_search_attributes
 from storage.database import Pool, migrate, open_pool
 from tests.harness import Harness
-from tests.smtp_log_server import SmtpLogServer, smtp_server
+from tests.smtp_log_server import SmtpLogServer, shared_smtp_server, smtp_server
 
-__all__ = ["smtp_server"]
+__all__ = ["shared_smtp_server", "smtp_server"]
 
 # The zones of the package tzdata, here and in child processes: instants typed in tests hold on every machine.
 os.environ["PYTHONTZPATH"] = ""

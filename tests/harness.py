@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -70,16 +71,21 @@ class Harness:
         return Settings(**(values | changes))
 
     @asynccontextmanager
-    async def worker(self, **changes: Any) -> AsyncIterator[None]:
-        """A worker in this process, drained at the end."""
+    async def worker(self, *, tls_context: ssl.SSLContext | None = None, **changes: Any) -> AsyncIterator[None]:
+        """A worker in this process, drained at the end. `tls_context`: whom it trusts."""
         settings = self.settings(**changes)
         assert settings.smtp_host is not None
         await self.prepare_server()
         transport = SmtpTransport(
             settings.smtp_host,
             settings.smtp_port,
+            username=settings.smtp_username,
+            password=settings.smtp_password.get_secret_value() if settings.smtp_password else None,
+            tls=settings.smtp_tls,
             connections=settings.smtp_connections,
+            emails_per_connection=settings.smtp_emails_per_connection,
             timeout=settings.smtp_timeout,
+            tls_context=tls_context,
         )
         try:
             async with running(make_workers(self.client, self.pool, settings, transport)):

@@ -70,6 +70,8 @@ class Script:
         default_factory=lambda: ["PIPELINING", "SMTPUTF8", "8BITMIME", "SIZE 33554432"]
     )
     tls: bool = False  # from the first byte
+    #: STARTTLS, AUTH, or both, to be done before MAIL: else it is refused by 530.
+    demands: list[str] = dataclasses.field(default_factory=list)
     reply_bytes: int = 0  # write replies in pieces of so many bytes, wherever that cuts them; 0: as they are
     loses_pipelined: bool = False  # throw away what follows a command in the same packet
     takes_data_always: bool = False  # answer DATA with 354 even if every RCPT was refused
@@ -183,6 +185,13 @@ def smtp_server(tmp_path: Path) -> Iterator[SmtpLogServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def shared_smtp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SmtpLogServer]:
+    """One process for a whole file, whose tests reset it."""
+    with SmtpLogServer(tmp_path_factory.mktemp("smtp")) as server:
+        yield server
+
+
 # ------------------------------------------------------------------------------------------------------- the server
 
 _CERTIFICATE = Path(__file__).parent / "certificates" / "localhost.pem"
@@ -265,6 +274,7 @@ class _Connection(asyncio.Protocol):
         self._closes = False  # when that is written
         self._in_data = False
         self._upgrade: asyncio.Task[None] | None = None
+        self._done: set[str] = set()  # of STARTTLS and AUTH
         self._sender: bytes | None = None
         self._recipients: list[bytes] = []
         self._emails = 0
@@ -341,6 +351,7 @@ class _Connection(asyncio.Protocol):
             self._upgrade = asyncio.create_task(self._start_tls())
         elif verb == "AUTH" and "AUTH PLAIN" in self._server.script.offers:
             right = line == b"AUTH PLAIN " + _RIGHT
+            self._done |= {"AUTH"} if right else set()
             self._write(b"235 2.7.0 Ok\r\n" if right else b"535 5.7.8 Wrong\r\n")
         else:
             self._write(b"500 5.5.1 What?\r\n")
@@ -352,6 +363,7 @@ class _Connection(asyncio.Protocol):
             return  # the client has thought better of it
         assert secured is not None
         self.transport, self._upgrade = secured, None
+        self._done.add("STARTTLS")
 
     def _mail(self, line: bytes) -> None:
         path = _PATH.match(line)
@@ -359,6 +371,8 @@ class _Connection(asyncio.Protocol):
         script = self._server.script
         if self._sender is not None:
             self._reply(b"503 5.5.1 Nested MAIL")
+        elif missing := [what for what in script.demands if what not in self._done]:
+            self._reply(f"530 5.7.0 {missing[0]} first".encode())
         elif _is_turn(script.busy_every_mail, self._seen["MAIL"]) or 0 < script.most_emails <= self._emails:
             self._reply(b"421 4.7.0 Enough for now")
         elif refusal := self._server.refusal("mail", sender):
@@ -452,7 +466,7 @@ class _Connection(asyncio.Protocol):
 
     def _write_piece(self) -> None:
         """Write the first piece of the output, and the rest later: never two in one packet."""
-        size = self._server.script.reply_bytes
+        size = self._server.script.reply_bytes or len(self._output)  # all, when it is told to be well again meanwhile
         self.transport.write(bytes(self._output[:size]))
         del self._output[:size]
         if self._output:

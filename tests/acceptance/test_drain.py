@@ -1,10 +1,15 @@
-"""A worker that is told to end at a bad moment: while it starts, and so in the middle of its first sweep."""
+"""A worker that is told to end at a bad moment: in the middle of its first sweep, or with all lanes of a send."""
 
 from __future__ import annotations
 
 import signal
+import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
+from temporalio.api.enums.v1 import EventType
+
+from models.message import MessageStatus
 from tests.eventually import eventually
 from tests.harness import Harness
 
@@ -27,3 +32,35 @@ async def ended_as_it_starts(harness: Harness, log: Path) -> None:
         await eventually(lambda: process.poll() is not None, within=60)
         assert process.returncode == 0
         assert not said("Traceback")
+
+
+async def test_others_go_on_at_once_when_the_worker_of_all_lanes_ends(harness: Harness, tmp_path: Path) -> None:
+    """Temporal waits five seconds for a workflow task that an ending worker took and dropped."""
+    await harness.prepare_server()
+    await harness.add_contacts(400)
+    with ExitStack() as stack:
+        process = stack.enter_context(harness.worker_process(tmp_path / "first.log"))
+        for number in range(4):
+            process = await replaced_in_mid_send(harness, process, tmp_path / f"{number}.log", stack)
+
+
+async def replaced_in_mid_send(
+    harness: Harness, process: subprocess.Popen[bytes], log: Path, stack: ExitStack
+) -> subprocess.Popen[bytes]:
+    """Send, end the only worker in the middle of it when there is another one, and return that."""
+    harness.smtp.set(delay_ms=20)
+    left = len(harness.smtp.accepted())
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    await harness.until_left(left + 50)
+    other = stack.enter_context(harness.worker_process(log))
+    await eventually(lambda: "working on" in log.read_text(), within=60)
+    process.send_signal(signal.SIGTERM)
+    await eventually(lambda: process.poll() is not None, within=60)
+    assert process.returncode == 0
+    harness.smtp.set(delay_ms=0)
+    await harness.until(message_id, MessageStatus.SENT)
+    events = (await harness.handle(message_id).fetch_history()).events
+    assert EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT not in {event.event_type for event in events}
+    assert (await harness.counts(message_id)).sent == 400
+    return other

@@ -8,12 +8,10 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import hashlib
-import ssl
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import pytest
 
@@ -21,63 +19,12 @@ from activities.ports import Email
 from activities.smtp import SmtpTransport
 from models.recipient import Verdict
 from tests.eventually import eventually
+from tests.integration.smtp_transport.behaviors import BEHAVIORS, GIVEN_BACK, PIPELINED, PLAIN
 from tests.integration.smtp_transport.transports import CONTENT, hand_over, on_both_loops, transport
+from tests.secured_server import trusting
 from tests.smtp_log_server import Script, SmtpLogServer
 
-CERTIFICATE = Path(__file__).parent.parent.parent / "certificates" / "localhost.pem"
 EMAILS = [Email("news@shop.example", f"r{number}@example.com", CONTENT) for number in range(40)]
-#: What gives an email back, to be handed over again.
-GIVEN_BACK = {Verdict.NOT_HANDED_OVER, Verdict.NO_SERVER}
-
-PLAIN = ["8BITMIME", "SIZE 33554432"]
-PIPELINED = [*PLAIN, "PIPELINING"]
-HALF = "r[0-9]*[02468]@"  # of the recipients
-
-
-def refuse(at: str, reply: str, pattern: str = HALF) -> dict[str, Any]:
-    return {"refuse": [{"at": at, "pattern": pattern, "reply": reply}]}
-
-
-@dataclass(frozen=True)
-class Behavior:
-    """What the server does, and what comes of it for some emails; the others are sent."""
-
-    script: dict[str, Any] = field(default_factory=dict)
-    comes: set[Verdict] = field(default_factory=set)  # for one at least
-    may_come: set[Verdict] = field(default_factory=set)
-
-
-BEHAVIORS = {
-    "nothing wrong": Behavior(),
-    "no extension at all": Behavior({"offers": []}),
-    "STARTTLS that is not used": Behavior({"offers": [*PIPELINED, "STARTTLS"]}),
-    "AUTH that is not used": Behavior({"offers": [*PIPELINED, "AUTH PLAIN"]}),
-    "replies byte by byte": Behavior({"reply_bytes": 1}),
-    "replies cut every 7 bytes": Behavior({"reply_bytes": 7}),
-    "slow": Behavior({"delay_ms": 3}),
-    "content too large for it": Behavior({"offers": [*PIPELINED, "SIZE 20"]}, {Verdict.FAILED}),
-    "sender refused for now": Behavior(refuse("mail", "450 4.2.1 Later", "."), {Verdict.DEFERRED}),
-    "sender refused": Behavior(refuse("mail", "550 5.7.1 Not you", "."), {Verdict.NO_SERVER}),
-    "recipients refused": Behavior(refuse("rcpt", "550 5.1.1 No such user"), {Verdict.BOUNCED}),
-    "recipients refused and DATA taken": Behavior(
-        {**refuse("rcpt", "450 4.2.1 Later"), "takes_data_always": True}, {Verdict.DEFERRED}
-    ),
-    "DATA refused": Behavior(refuse("data", "451 4.3.0 Later"), {Verdict.DEFERRED}),
-    "bodies refused": Behavior(refuse("dot", "554 5.6.0 Spam"), {Verdict.BOUNCED}),
-    "421 to recipients": Behavior(refuse("rcpt", "421 4.3.2 Bye"), {Verdict.NO_SERVER}),
-    "421 to bodies": Behavior(refuse("dot", "421 4.3.2 Bye"), {Verdict.DEFERRED}),
-    "421 to every 3rd MAIL": Behavior({"busy_every_mail": 3}, set(), {Verdict.NO_SERVER}),
-    "421 to every 2nd connection": Behavior({"busy_every_connection": 2, "most_emails": 5}, set(), {Verdict.NO_SERVER}),
-    "5 emails a connection": Behavior({"most_emails": 5}),
-    "2 connections": Behavior({"most_connections": 2}),
-    "2 connections of 3 emails": Behavior({"most_connections": 2, "most_emails": 3}, set(), {Verdict.NO_SERVER}),
-    "gone at the greeting": Behavior({"drop": "connect"}, {Verdict.NO_SERVER}),
-    "gone at MAIL": Behavior({"drop": "mail"}, {Verdict.NO_SERVER}),
-    "gone at RCPT": Behavior({"drop": "rcpt"}, set(), GIVEN_BACK),
-    "gone at DATA": Behavior({"drop": "data"}, set(), GIVEN_BACK),
-    "gone amid the body": Behavior({"drop": "body"}, set(), {Verdict.NOT_HANDED_OVER, Verdict.IN_DOUBT}),
-    "gone after the final dot": Behavior({"drop": "dot"}, {Verdict.IN_DOUBT}),
-}
 
 
 @pytest.mark.parametrize("offers", [PLAIN, PIPELINED], ids=["one by one", "pipelined"])
@@ -168,8 +115,7 @@ async def test_what_is_pipelined_is_pipelined_with_tls_and_auth_too(
     smtp_server: SmtpLogServer, tls: Literal["none", "starttls", "tls"]
 ) -> None:
     smtp_server.set(offers=[*PIPELINED, "STARTTLS", "AUTH PLAIN"], tls=tls == "tls")
-    context = ssl.create_default_context(cafile=str(CERTIFICATE))
-    way = transport(smtp_server, connections=1, tls=tls, username="us", password="right", tls_context=context)
+    way = transport(smtp_server, connections=1, tls=tls, username="us", password="right", tls_context=trusting())
     assert (await hand_over(way, EMAILS[0])).verdict is Verdict.SENT
     before = smtp_server.seen()
     outcomes = await hand_over_all(way, EMAILS[1:11])
