@@ -189,28 +189,35 @@ class BatchSendWorkflow:
         return self._survey
 
     async def _deliver(self, due: int, *, until: datetime | None = None) -> None:
-        """Run as many lanes as what is due needs; come back when all have returned, soon after `until`."""
-        slice_length = self._knobs.slice_length
+        """Run as many lanes as what is due needs; come back when all have returned, soon after `until`.
+
+        A lane that comes back because its worker is ending is started again at once, for whoever takes it.
+        """
+        over_at = workflow.now() + self._knobs.slice_length
         if until is not None:
-            slice_length = min(slice_length, max(until - workflow.now(), timedelta(seconds=1)))
+            over_at = min(over_at, until)
         lanes = min(self._plan.lanes, -(-due // self._plan.window))
         most = None
         if self._plan.pause_at_failure_share is not None:
             most = self._failures.most_of_a_lane(self._survey.counts, lanes)
-        self._lanes = [
-            self._calls.start_lane(
+
+        def start(number: int) -> workflow.ActivityHandle[LaneReport]:
+            return self._calls.start_lane(
                 number,
                 of=lanes,
                 plan=self._plan,
                 as_of=workflow.now(),
-                slice_length=slice_length,
+                slice_length=max(over_at - workflow.now(), timedelta(seconds=1)),
                 most=most,
                 to_go=self._survey.counts.unfinished,
             )
-            for number in range(lanes)
-        ]
+
+        self._lanes = [start(number) for number in range(lanes)]
+        ended: list[workflow.ActivityHandle[LaneReport]] = []
         while not self._lanes_are_back():
-            await workflow.wait_condition(lambda: self._lanes_are_back() or bool(self._queue))
+            await workflow.wait_condition(
+                lambda: self._lanes_are_back() or bool(self._queue) or any(map(_was_drained, self._lanes))
+            )
             if stop := self._queue.first_stop:
                 closing = asyncio.create_task(self._close_gate(stop))
                 for lane in self._lanes:
@@ -221,7 +228,12 @@ class BatchSendWorkflow:
             if self._queue:
                 # A resume of what is sending: it changes nothing.
                 await self._unless_stopped(self._obey(self._queue.pop()))
-        await self._judge([lane.result() for lane in self._lanes if lane.exception() is None])
+            elif not self._lanes_are_back():
+                for number, lane in enumerate(self._lanes):
+                    if _was_drained(lane):
+                        ended.append(lane)
+                        self._lanes[number] = start(number)
+        await self._judge([lane.result() for lane in (*ended, *self._lanes) if lane.exception() is None])
 
     async def _judge(self, reports: Sequence[LaneReport]) -> None:
         """Go on at once, or wait: for the next hop to come back, or because there was nothing to take."""
@@ -434,3 +446,8 @@ class BatchSendWorkflow:
         workflow.set_current_details(
             progress_details(self._plan, self._status, self._survey, waiting, list(self._queue), self._surveyed_at)
         )
+
+
+def _was_drained(lane: workflow.ActivityHandle[LaneReport]) -> bool:
+    """Whether a lane has come back because its worker is ending: nobody else has stopped it."""
+    return lane.done() and not lane.cancelled() and lane.exception() is None and lane.result().end is LaneEnd.STOPPED

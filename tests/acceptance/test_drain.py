@@ -13,6 +13,8 @@ from models.message import MessageStatus
 from tests.eventually import eventually
 from tests.harness import Harness
 
+LANES = 4
+
 
 async def test_a_worker_that_is_told_to_end_as_it_starts_ends_within_the_grace_time(
     harness: Harness, tmp_path: Path
@@ -64,3 +66,44 @@ async def replaced_in_mid_send(
     assert EventType.EVENT_TYPE_WORKFLOW_TASK_TIMED_OUT not in {event.event_type for event in events}
     assert (await harness.counts(message_id)).sent == 400
     return other
+
+
+async def test_others_take_over_the_lanes_of_a_worker_that_ends_before_their_slice_is_over(
+    harness: Harness, tmp_path: Path
+) -> None:
+    await harness.prepare_server()
+    await harness.add_contacts(3_000)
+    harness.smtp.set(delay_ms=100)  # so that the send goes on for long
+    message_id = await harness.draft()
+
+    async def lanes_of(process: subprocess.Popen[bytes]) -> int:
+        pending = (await harness.handle(message_id).describe()).raw_description.pending_activities
+        return sum(int(lane.last_worker_identity.split("@")[0] or 0) == process.pid for lane in pending)
+
+    with (
+        harness.worker_process(tmp_path / "1.log") as first,
+        harness.worker_process(tmp_path / "2.log") as second,
+    ):
+        await eventually(lambda: "working on" in (tmp_path / "1.log").read_text(), within=60)
+        await eventually(lambda: "working on" in (tmp_path / "2.log").read_text(), within=60)
+        await harness.send(message_id)
+
+        async def are_spread() -> list[int] | None:
+            spread = [await lanes_of(first), await lanes_of(second)]
+            return spread if sum(spread) == LANES else None
+
+        spread = await eventually(are_spread, within=60)
+        assert spread is not None
+        ending, staying = (first, second) if spread[0] else (second, first)
+        ending.send_signal(signal.SIGTERM)
+
+        async def have_gone_over() -> bool:
+            return await lanes_of(staying) == LANES
+
+        await eventually(have_gone_over, within=30)  # their slice lasts a minute
+        counts = await harness.counts(message_id)
+        assert counts.pending > 0
+        assert counts.in_doubt == 0
+        harness.smtp.set(delay_ms=0)
+        await harness.until(message_id, MessageStatus.SENT, within=60)
+    await harness.assert_once_each(message_id)
