@@ -41,7 +41,7 @@ class GateActivities:
                 if status is not None:
                     return status
                 await asyncio.sleep(look_again_after)
-                look_again_after = min(look_again_after * 1.5, _SLOWEST_LOOK_SECONDS)
+                look_again_after = min(look_again_after * 1.15, _SLOWEST_LOOK_SECONDS)
 
     @activity.defn
     async def answer(self, request: AnswerRequest) -> MessageStatus | None:

@@ -356,7 +356,7 @@ class BatchMessages(Drafts):
             if receipt is not None or time.monotonic() >= deadline:
                 return receipt
             await asyncio.sleep(look_again_after)
-            look_again_after = min(look_again_after * 1.3, _SLOWEST_LOOK_SECONDS)
+            look_again_after = min(look_again_after * 1.1, _SLOWEST_LOOK_SECONDS)
 
     # -- checks -------------------------------------------------------------------------------------------------
 
