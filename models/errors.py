@@ -1,7 +1,12 @@
 """The errors a user can meet. The docstring of each class says when; its text is the sentence the user reads.
 
-SendgateError
+SendgateError           500  exit 1
 ├── InvalidInput            422  exit 2   a value is wrong; `field` names it where one is to blame
+│   ├── Unreadable          400           not JSON, not UTF-8: nothing can be said of its values
+│   └── TooLarge            413
+├── NoKey                   401  exit 1   no API key, or one that opens nothing
+├── NotAllowed              403  exit 1   the key's role does not allow it
+├── TooManyFailures         429  exit 1   too many wrong keys; `details.retry_after_seconds`
 ├── NotFound                404  exit 4
 ├── Refused                 409  exit 3   right in itself, not in the present state
 │   ├── IllegalTransition                 the command is not legal in the message's status
@@ -36,6 +41,36 @@ class InvalidInput(SendgateError):
         self.field = field
         if code:
             self.code = code  # type: ignore[misc]  # a finer code for one instance: at_in_past, empty_audience
+
+
+class Unreadable(InvalidInput):
+    """What was given cannot be parsed."""
+
+    code = "unreadable"
+
+
+class TooLarge(InvalidInput):
+    """What was given is larger than is taken."""
+
+    code = "too_large"
+
+
+class NoKey(SendgateError):
+    """An API key is needed, and none was given, or one that opens nothing."""
+
+    code = "no_key"
+
+
+class NotAllowed(SendgateError):
+    """The role of the API key does not allow this."""
+
+    code = "not_allowed"
+
+
+class TooManyFailures(SendgateError):
+    """Too many wrong API keys came from there; wait."""
+
+    code = "too_many_failures"
 
 
 class NotFound(SendgateError):

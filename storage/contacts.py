@@ -6,6 +6,7 @@ that no door can leave it out.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import asyncpg
@@ -25,7 +26,7 @@ from models.contact import (
     shown,
 )
 from models.errors import InvalidInput, NotFound, Refused
-from storage.database import Connection
+from storage.database import Connection, Pool
 from storage.named_sql import load
 
 _sql = load("contacts")
@@ -55,10 +56,16 @@ def contact_of(row: asyncpg.Record) -> Contact:
 
 
 async def list_contacts(
-    connection: Connection, *, list_name: str | None = None, limit: int = 100, after: int = 0
+    connection: Connection, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0
 ) -> list[Contact]:
-    """Return the next `limit` contacts with an id above `after`, by id. Raises NotFound if there is no such list."""
-    if list_name is None:
+    """Return the next `limit` contacts with an id above `after`, by id, whose address begins like `search`.
+
+    Raises NotFound if there is no such list.
+    """
+    if search.strip():
+        list_id = None if list_name is None else await _list_id(connection, list_name)
+        page = _sql.search(connection, list_id=list_id, pattern=_pattern(search), after=_id(after), limit=limit)
+    elif list_name is None:
         page = _sql.page_of_contacts(connection, after=_id(after), limit=limit)
     else:
         list_id = await _list_id(connection, list_name)
@@ -194,9 +201,12 @@ async def unsuppress(connection: Connection, addresses: Sequence[str]) -> int:
     return int(await _sql.unsuppress(connection, address_keys=list(_by_key(addresses))))
 
 
-async def list_suppressions(connection: Connection, *, limit: int = 100, after: int = 0) -> list[Suppression]:
-    """Return the next `limit` suppressions with an id above `after`, by id."""
-    page = _sql.page_of_suppressions(connection, after=_id(after), limit=limit)
+async def list_suppressions(
+    connection: Connection, *, search: str = "", limit: int = 100, after: int = 0
+) -> list[Suppression]:
+    """Return the next `limit` suppressions with an id above `after`, by id, whose address begins like `search`."""
+    pattern = _pattern(search) if search.strip() else None
+    page = _sql.page_of_suppressions(connection, pattern=pattern, after=_id(after), limit=limit)
     return [Suppression(**row) async for row in page]
 
 
@@ -204,6 +214,20 @@ async def delete_suppression(connection: Connection, suppression_id: int) -> Non
     """Lift one suppression by its id. Raises NotFound."""
     if await _sql.delete_suppression(connection, suppression_id=_id(suppression_id)) is None:
         raise NotFound(f"There is no suppression {suppression_id}.")
+
+
+async def address_mailed(connection: Connection | Pool, message_id: str, contact_id: int) -> str | None:
+    """Return the address of a recipient, or of a contact who is not one yet; None: of neither."""
+    address: str | None = await _sql.address_mailed(connection, message_id=message_id, contact_id=_id(contact_id))
+    return address
+
+
+def _pattern(search: str) -> str:
+    """Return the pattern of addresses that begin like this, as keys are written. Raises InvalidInput."""
+    if not is_storable(search):
+        raise InvalidInput("search has a character that no address can hold.", field="search")
+    written = unicodedata.normalize("NFC", search.strip().lower())
+    return written.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
 
 
 def _by_key(addresses: Sequence[str]) -> dict[str, str]:

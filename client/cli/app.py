@@ -23,6 +23,7 @@ from client.cli.messages import messages
 from client.cli.output import complain
 from client.cli.runbooks import runbook
 from client.cli.sending import cancel, copy, pause, resume, send, sendtest, unschedule
+from client.cli.serve import serve
 from client.cli.up import up
 from client.cli.verb import Opener
 from client.interface import UseCases
@@ -38,7 +39,7 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Looking": (watch, progress, recipients, history),
     "Deciding": (in_doubt,),
     "Runbooks": (runbook,),
-    "Local stack": (up,),
+    "Servers": (up, serve),
 }
 
 _WALK_THROUGH = (

@@ -202,7 +202,7 @@ async def test_servers_of_the_environment_are_used_instead_of_own_ones(
         },
     )
     stack = await up.ready()
-    assert list(stack.pids) == ["worker"]
+    assert set(stack.pids) == {"worker", "api"}
     assert stack.database_url == database_url
     assert stack.temporal_address == others.temporal_address
     assert stack.smtp_port == others.smtp_port

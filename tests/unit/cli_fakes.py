@@ -25,11 +25,12 @@ from client.interface import (
 from models.audience import Audience
 from models.commands import HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.contact import Contact, ImportResult, ListSummary, RejectedLine
-from models.message import Counts, Message, MessageContent, MessageStatus
+from models.message import ContentChanges, Counts, Message, MessageContent, MessageStatus
 from models.plan import describe_plan
 from models.recipient import Recipient, RecipientStatus, Verdict
 from models.schedule import Schedule, check_schedule
 from models.slots import check_plan, make_plan
+from tests.unit.cli_fakes_of_people import FakeKeeping, FakePeople
 
 NOW = datetime(2020, 5, 4, 9, 5, 12, 345_000, tzinfo=UTC)
 COUNTS = Counts(total=10_000, pending=8_796, sent=1_204)
@@ -113,7 +114,7 @@ _A_PAUSE = HistoryEntry(
 )
 
 
-class FakeUseCases:
+class FakeUseCases(FakePeople, FakeKeeping):
     """Every use case. `failure` is raised by each; `asked` holds the calls in order."""
 
     def __init__(self) -> None:
@@ -142,7 +143,9 @@ class FakeUseCases:
         self._ask("import", (path, list_name))
         return ImportResult(created=5, updated=1, rejected=self.rejected)
 
-    async def contacts(self, *, list_name: str | None = None, limit: int = 100, after: int = 0) -> list[Contact]:
+    async def contacts(
+        self, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0
+    ) -> list[Contact]:
         self._ask("contacts", (list_name, limit, after))
         return [Contact(id=7, address="ada@example.org", time_zone=None, attributes={"city": "Oslo"}, lists=["a"])]
 
@@ -174,7 +177,13 @@ class FakeUseCases:
         return self.shown
 
     async def messages(
-        self, *, statuses: Sequence[MessageStatus] = (), limit: int = 50, after: str | None = None
+        self,
+        *,
+        statuses: Sequence[MessageStatus] = (),
+        search: str = "",
+        containing: str = "",
+        limit: int = 50,
+        after: str | None = None,
     ) -> tuple[list[Message], str | None]:
         self._ask("messages", tuple(statuses))
         return [self.shown], "m0"
@@ -246,7 +255,7 @@ class FakeUseCases:
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult:
         return self._command(Verb.UNSCHEDULE, asked_by, None)
 
-    async def in_doubt(self, message_id: str) -> AsyncGenerator[RecipientInDoubt, None]:
+    async def in_doubt(self, message_id: str, *, after: int = 0) -> AsyncGenerator[RecipientInDoubt, None]:
         self._ask("in_doubt", message_id)
         try:
             for number in range(1, self.people + 1):
@@ -286,6 +295,16 @@ class FakeUseCases:
                 yield a_recipient(number)
         finally:
             self.closed_generators += 1
+
+    async def recipients_page(
+        self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
+    ) -> tuple[list[Recipient], int | None]:
+        self._ask("recipients_page", (tuple(statuses), limit, after))
+        return [a_recipient(number) for number in range(1, self.people + 1)], None
+
+    async def change(self, message_id: str, changes: ContentChanges) -> Message:
+        self._ask("change", changes)
+        return self.shown
 
     async def history(self, message_id: str) -> list[HistoryEntry]:
         self._ask("history", message_id)

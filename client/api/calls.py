@@ -1,0 +1,207 @@
+"""How a call of the API is declared, and what every call has in common.
+
+A call lets somebody in by their key and role before it reads the body, acts once for each Idempotency-Key, answers
+every error in the one shape, and says all of that in the OpenAPI document.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from fastapi import APIRouter, Request, Response
+from fastapi.datastructures import Default
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
+
+from client.api.bodies import read_body, spooled
+from client.api.door import door_of, principal_of
+from client.api.errors import Problem, answer_to
+from client.api.idempotency import command_id_of, hash_of, idempotency_key
+from client.direct import database_errors_told
+from models.api_keys import Action, needed_for
+from models.errors import Unreachable
+
+#: A call that takes longer than this beside what it was told to wait has lost its database.
+PATIENCE = timedelta(seconds=30)
+
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[object]])
+
+_PROBLEMS: Mapping[int, tuple[str, str, str, dict[str, object]]] = {
+    400: ("The body cannot be parsed.", "unreadable", "The body is not JSON.", {}),
+    401: (
+        "No key, or one that opens nothing.",
+        "no_key",
+        "The API key opens nothing: it is wrong, or was revoked.",
+        {},
+    ),
+    403: (
+        "The key's role does not allow it.",
+        "not_allowed",
+        "The key ci is of the role viewer; this needs operator.",
+        {"role": "viewer", "needed": "operator"},
+    ),
+    404: ("There is no such thing.", "not_found", "There is no message b94xh8qbm4qr.", {"id": "b94xh8qbm4qr"}),
+    409: (
+        "Right in itself, but not in the present state; nothing was changed.",
+        "illegal_transition",
+        "The message is draft, so pause is refused: it has not been sent. Legal now: send, copy, edit, delete.",
+        {"status": "draft", "allowed": ["send", "copy", "edit", "delete"]},
+    ),
+    413: (
+        "The body is too large.",
+        "too_large",
+        "The body is larger than the 16,777,216 bytes that this call takes.",
+        {"largest_bytes": 16_777_216},
+    ),
+    422: (
+        "A value is wrong; `details.fields` names each.",
+        "invalid_input",
+        "subject is empty.",
+        {"field": "subject", "fields": {"subject": "subject is empty."}},
+    ),
+    429: (
+        "Too many wrong keys from this address.",
+        "too_many_failures",
+        "Too many wrong API keys; try again in 42 s.",
+        {"retry_after_seconds": 42},
+    ),
+    500: (
+        "A fault of ours.",
+        "unexpected",
+        "Something went wrong on the server, and was written to its log.",
+        {},
+    ),
+    503: (
+        "PostgreSQL or Temporal does not answer.",
+        "unreachable",
+        "Temporal does not answer at 127.0.0.1:7233; is the server running?",
+        {},
+    ),
+}
+
+
+class Call(APIRoute):
+    """One call. Its endpoint carries what `call` was told of it."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+        action: Action | None = self.endpoint.needs  # type: ignore[attr-defined]  # `call` has set it
+        takes_file: bool = self.endpoint.takes_file  # type: ignore[attr-defined]
+
+        async def answer(request: Request) -> Response:
+            try:
+                with database_errors_told():
+                    if action is not None:
+                        request.state.principal = await door_of(request).gatekeeper.admit(request, action)
+                    response = await _carry_out(request, handle, takes_file=takes_file)
+            except Exception as error:  # noqa: BLE001  # every error has its answer; what is unexpected is logged there
+                response = answer_to(error)
+            response.headers.setdefault("Cache-Control", "no-store")
+            response.headers.setdefault("X-Content-Type-Options", "nosniff")
+            return response
+
+        return answer
+
+
+async def _carry_out(
+    request: Request, handle: Callable[[Request], Awaitable[Response]], *, takes_file: bool
+) -> Response:
+    request.state.command_id = None
+    async with AsyncExitStack() as stack:
+        if takes_file:
+            file = await stack.enter_async_context(spooled(request, door_of(request).settings.largest_import))
+            request.state.file, digest = file.path, file.digest
+            request._body = b""  # FastAPI is not to look for it
+        else:
+            digest = hashlib.sha256(await read_body(request)).digest()
+
+        async def act() -> Response:
+            try:
+                with database_errors_told():
+                    if takes_file:
+                        return await handle(request)
+                    async with asyncio.timeout((PATIENCE + _told_to_wait(request)).total_seconds()):
+                        return await handle(request)
+            except TimeoutError as error:
+                raise Unreachable(f"There was no answer within {PATIENCE.seconds} s.") from error
+
+        key = idempotency_key(request)
+        if key is None or not hasattr(request.state, "principal"):
+            return await act()
+        principal = principal_of(request)
+        request.state.command_id = command_id_of(principal, key)
+
+        async def act_or_refuse() -> Response:
+            try:
+                return await act()
+            except Exception as error:  # noqa: BLE001  # as in `answer`; a refusal is an answer that is kept
+                return answer_to(error)
+
+        return await door_of(request).answers.once(principal, key, hash_of(request, digest), act_or_refuse)
+
+
+def _told_to_wait(request: Request) -> timedelta:
+    written = request.query_params.get("wait", "0")
+    return timedelta(seconds=int(written[:4])) if written.isdecimal() else timedelta(seconds=10)
+
+
+def call(
+    router: APIRouter,
+    method: str,
+    path: str,
+    *,
+    needs: Action | None,
+    example: object = None,
+    status: int = 200,
+    also: Mapping[int, str] | None = None,
+    problems: tuple[int, ...] = (),
+    media: str | None = None,
+    takes_file: bool = False,
+    openapi: dict[str, Any] | None = None,
+) -> Callable[[Endpoint], Endpoint]:
+    """Declare a call: the least it takes to be let in (None: public), an example of its answer, and its problems.
+
+    `example` is a model, whose class is the schema of the answer; None: the answer has no body. `also` are other
+    statuses that answer in the same shape. `media` is the type of an answer that is not JSON; its example is a text.
+    """
+    given = {401, 403, 429} if needs is not None else set()
+    given |= {422, 500, 503, *problems} | ({400, 413} if method in ("POST", "PUT", "PATCH") else set())
+
+    def declare(endpoint: Endpoint) -> Endpoint:
+        endpoint.needs = needs  # type: ignore[attr-defined]
+        endpoint.takes_file = takes_file  # type: ignore[attr-defined]
+        shown = {"example": to_jsonable_python(example)}
+        if media is None and isinstance(example, BaseModel):
+            content: dict[str, Any] = {"application/json": shown}
+        else:
+            content = {media: {"schema": {"type": "string"}, **shown}} if media else {}
+        answers: dict[int | str, dict[str, Any]] = {status: {"content": content} if content else {}}
+        for other, meaning in (also or {}).items():
+            answers[other] = {"model": type(example), "description": meaning, "content": content}
+        answers |= {number: _described(number) for number in sorted(given)}
+        router.add_api_route(
+            path,
+            endpoint,
+            methods=[method],
+            status_code=status,
+            response_model=type(example) if media is None and isinstance(example, BaseModel) else None,
+            responses=answers,
+            openapi_extra={**({"x-role": str(needed_for(needs))} if needs else {"security": []}), **(openapi or {})},
+            response_class=Response if media or example is None else Default(JSONResponse),
+        )
+        return endpoint
+
+    return declare
+
+
+def _described(status: int) -> dict[str, Any]:
+    description, code, message, details = _PROBLEMS[status]
+    example = {"code": code, "message": message, "details": details}
+    return {"model": Problem, "description": description, "content": {"application/json": {"example": example}}}
