@@ -11,7 +11,7 @@ from models.audience import Audience
 from models.commands import Verb
 from models.contact import Contact, check_address, is_storable
 from models.content import check_content
-from models.errors import InvalidInput, NotFound
+from models.errors import InvalidInput, NotFound, blaming
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.recipient import ClaimedRecipient, Outcome, Verdict
 from models.transitions import require
@@ -131,7 +131,8 @@ class Drafts:
             raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
 
     async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
-        checked = [check_address(address) for address in addresses]
+        with blaming("to"):
+            checked = [check_address(address) for address in addresses]
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             example = await self._someone(connection, message.audience, None)

@@ -37,28 +37,35 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
     """
     stop = stop or asyncio.Event()
     async with open_app(settings, stop) as app:
-        with listening_on(settings.http_host, settings.http_port) as listener:
-            server = _Server(
-                uvicorn.Config(
-                    app,
-                    access_log=False,  # addresses of pages hold tokens
-                    log_config=None,
-                    lifespan="off",
-                    server_header=False,
-                    timeout_graceful_shutdown=GRACE_SECONDS,
-                )
-            )
-            with _signals_set(stop):
-                serving = asyncio.create_task(server.serve(sockets=[listener]))
-                stopped = asyncio.create_task(stop.wait())
-                up = asyncio.create_task(server.up.wait())
-                await asyncio.wait({serving, up}, return_when=asyncio.FIRST_COMPLETED)
+        with listening_on(settings.http_host, settings.http_port) as listener, _signals_set(stop):
+            async with serving(app, listener, stop):
                 on_ready(_url(settings.http_host, listener.getsockname()[1]))
-                await asyncio.wait({serving, stopped}, return_when=asyncio.FIRST_COMPLETED)
-                stop.set()
-                server.should_exit = True
-                await serving
-                await stopped
+                await stop.wait()
+
+
+@asynccontextmanager
+async def serving(app: FastAPI, listener: socket.socket, stop: asyncio.Event) -> AsyncIterator[None]:
+    """Serve on a bound socket; at the end `stop` is set, so that streams end, and calls at work are finished."""
+    server = _Server(
+        uvicorn.Config(
+            app,
+            access_log=False,  # addresses of pages hold tokens
+            log_config=None,
+            lifespan="off",
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+        )
+    )
+    running = asyncio.create_task(server.serve(sockets=[listener]))
+    up = asyncio.create_task(server.up.wait())
+    try:
+        await asyncio.wait({running, up}, return_when=asyncio.FIRST_COMPLETED)
+        yield
+    finally:
+        up.cancel()
+        stop.set()
+        server.should_exit = True
+        await running
 
 
 @asynccontextmanager

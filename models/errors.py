@@ -16,7 +16,8 @@ SendgateError           500  exit 1
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 
@@ -41,6 +42,18 @@ class InvalidInput(SendgateError):
         self.field = field
         if code:
             self.code = code  # type: ignore[misc]  # a finer code for one instance: at_in_past, empty_audience
+
+
+@contextmanager
+def blaming(field: str) -> Iterator[None]:
+    """Name the field that is to blame for an InvalidInput of the body that names none."""
+    try:
+        yield
+    except InvalidInput as error:
+        if error.field is None:
+            error.field = field
+            error.details["field"] = field
+        raise
 
 
 class Unreadable(InvalidInput):

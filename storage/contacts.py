@@ -25,7 +25,7 @@ from models.contact import (
     is_storable,
     shown,
 )
-from models.errors import InvalidInput, NotFound, Refused
+from models.errors import InvalidInput, NotFound, Refused, blaming
 from storage.database import Connection, Pool
 from storage.named_sql import load
 
@@ -91,14 +91,16 @@ async def create_contact(
     connection: Connection, address: str, *, time_zone: str | None = None, attributes: Mapping[str, str | None] = {}
 ) -> Contact:
     """Add a contact. Raises AlreadyContact if the address, in any spelling, is one."""
-    address = check_address(address)
+    with blaming("address"):
+        address = check_address(address)
     key = address_key(address)
     kept, _ = _check_attributes(attributes)
+    zone = _check_zone(time_zone)
     created = await _sql.insert_contact(
         connection,
         address=address,
         address_key=key,
-        time_zone=check_time_zone(time_zone) if time_zone else None,
+        time_zone=zone,
         attributes=kept,
     )
     if created is None:
@@ -112,9 +114,11 @@ async def update_contact(connection: Connection, contact_id: int, changes: Conta
     Ledger rows keep the address they were written with.
     """
     given = changes.model_fields_set
-    address = check_address(changes.address) if "address" in given else None
+    with blaming("address"):
+        address = check_address(changes.address) if "address" in given else None
     key = address_key(address) if address is not None else None
     kept, removed = _check_attributes(changes.attributes)
+    zone = _check_zone(changes.time_zone)
     try:
         # In a transaction of its own (a savepoint within the caller's), which the unique violation then ends alone.
         async with connection.transaction():
@@ -124,7 +128,7 @@ async def update_contact(connection: Connection, contact_id: int, changes: Conta
                 address=address,
                 address_key=key,
                 change_time_zone="time_zone" in given,
-                time_zone=check_time_zone(changes.time_zone) if changes.time_zone else None,
+                time_zone=zone,
                 attributes=kept,
                 removed=removed,
             )
@@ -153,7 +157,7 @@ async def list_lists(connection: Connection) -> list[ListSummary]:
 
 async def get_list(connection: Connection, name: str) -> ListSummary:
     """Return one list with its size. Raises NotFound."""
-    row = await _sql.list_summary(connection, name=check_list_name(name))
+    row = await _sql.list_summary(connection, name=_check_list(name))
     if row is None:
         raise _no_list(name)
     return ListSummary(**row)
@@ -161,7 +165,7 @@ async def get_list(connection: Connection, name: str) -> ListSummary:
 
 async def create_list(connection: Connection, name: str) -> ListSummary:
     """Make sure that the list exists."""
-    await _sql.create_list(connection, name=check_list_name(name))
+    await _sql.create_list(connection, name=_check_list(name))
     return await get_list(connection, name)
 
 
@@ -231,22 +235,34 @@ def _pattern(search: str) -> str:
 
 
 def _by_key(addresses: Sequence[str]) -> dict[str, str]:
-    checked = [check_address(address) for address in addresses]
+    with blaming("addresses"):
+        checked = [check_address(address) for address in addresses]
     return {address_key(address): address for address in checked}
 
 
 def _check_attributes(attributes: Mapping[str, str | None]) -> tuple[dict[str, str], list[str]]:
     """Return the attributes to set and the names of those to remove: None and the empty text mean absent."""
-    for name, value in attributes.items():
-        check_attribute_name(name)
-        if name in ("email", "time_zone"):
-            raise InvalidInput(f"{name} is no attribute but a field of its own.", field="attributes")
-        check_attribute_value(name, value or "")
+    with blaming("attributes"):
+        for name, value in attributes.items():
+            check_attribute_name(name)
+            if name in ("email", "time_zone"):
+                raise InvalidInput(f"{name} is no attribute but a field of its own.")
+            check_attribute_value(name, value or "")
     return {name: value for name, value in attributes.items() if value}, [n for n, v in attributes.items() if not v]
 
 
+def _check_zone(time_zone: str | None) -> str | None:
+    with blaming("time_zone"):
+        return check_time_zone(time_zone) if time_zone else None
+
+
+def _check_list(name: str) -> str:
+    with blaming("list"):
+        return check_list_name(name)
+
+
 async def _list_id(connection: Connection, name: str) -> int:
-    found: int | None = await _sql.list_id(connection, name=check_list_name(name))
+    found: int | None = await _sql.list_id(connection, name=_check_list(name))
     if found is None:
         raise _no_list(name)
     return found

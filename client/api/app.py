@@ -9,7 +9,6 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from client.api import health
 from client.api.access import Gatekeeper
 from client.api.docs import document
 from client.api.door import Door
@@ -18,9 +17,6 @@ from client.api.idempotency import Answers
 from client.interface import UseCases
 from client.keys import Keys
 from settings import Settings
-
-#: Every part of the API, in the order of the document.
-ROUTERS = (health.router,)
 
 
 def create_app(
@@ -38,8 +34,6 @@ def create_app(
     )
     for error in (HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(error, _tell)
-    for router in ROUTERS:
-        app.include_router(router)
     document(app)
     return app
 

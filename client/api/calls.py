@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, TypeVar
 
@@ -23,16 +24,23 @@ from pydantic_core import to_jsonable_python
 from client.api.bodies import read_body, spooled
 from client.api.door import door_of, principal_of
 from client.api.errors import Problem, answer_to
-from client.api.idempotency import command_id_of, hash_of, idempotency_key
+from client.api.idempotency import LONGEST_KEY, command_id_of, hash_of, idempotency_key
 from client.direct import database_errors_told
 from models.api_keys import Action, needed_for
-from models.errors import Unreachable
+from models.errors import Unreachable, Unreadable
 
 #: A call that takes longer than this beside what it was told to wait has lost its database.
 PATIENCE = timedelta(seconds=30)
 
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[object]])
 
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "For 24 hours the same key gives the same answer and acts once; with another request it is refused.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
+}
 _PROBLEMS: Mapping[int, tuple[str, str, str, dict[str, object]]] = {
     400: ("The body cannot be parsed.", "unreadable", "The body is not JSON.", {}),
     401: (
@@ -87,20 +95,39 @@ _PROBLEMS: Mapping[int, tuple[str, str, str, dict[str, object]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Declaration:
+    """What `call` was told of an endpoint."""
+
+    needs: Action | None  # None: public
+    takes_file: bool = False  # the body is put into a file, `request.state.file`
+    takes_form: bool = False
+    keeps_answer: bool = True  # under an Idempotency-Key
+    #: Status → type of the content → example. FastAPI would leave every null of them out of the document.
+    examples: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
+
+
+def declaration_of(endpoint: Callable[..., object]) -> Declaration:
+    """Return what an endpoint was declared as; whatever was not is a fault, for it would be open to everybody."""
+    declared = getattr(endpoint, "declaration", None)
+    assert isinstance(declared, Declaration), f"{endpoint} is no call"
+    return declared
+
+
 class Call(APIRoute):
     """One call. Its endpoint carries what `call` was told of it."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
-        action: Action | None = self.endpoint.needs  # type: ignore[attr-defined]  # `call` has set it
-        takes_file: bool = self.endpoint.takes_file  # type: ignore[attr-defined]
+        declared = declaration_of(self.endpoint)
+        action = declared.needs
 
         async def answer(request: Request) -> Response:
             try:
                 with database_errors_told():
                     if action is not None:
                         request.state.principal = await door_of(request).gatekeeper.admit(request, action)
-                    response = await _carry_out(request, handle, takes_file=takes_file)
+                    response = await _carry_out(request, handle, declared)
             except Exception as error:  # noqa: BLE001  # every error has its answer; what is unexpected is logged there
                 response = answer_to(error)
             response.headers.setdefault("Cache-Control", "no-store")
@@ -111,21 +138,24 @@ class Call(APIRoute):
 
 
 async def _carry_out(
-    request: Request, handle: Callable[[Request], Awaitable[Response]], *, takes_file: bool
+    request: Request, handle: Callable[[Request], Awaitable[Response]], declared: Declaration
 ) -> Response:
     request.state.command_id = None
     async with AsyncExitStack() as stack:
-        if takes_file:
+        if declared.takes_file:
             file = await stack.enter_async_context(spooled(request, door_of(request).settings.largest_import))
             request.state.file, digest = file.path, file.digest
             request._body = b""  # FastAPI is not to look for it
         else:
-            digest = hashlib.sha256(await read_body(request)).digest()
+            body = await read_body(request)
+            if body and not declared.takes_form:
+                _require_json(request)
+            digest = hashlib.sha256(body).digest()
 
         async def act() -> Response:
             try:
                 with database_errors_told():
-                    if takes_file:
+                    if declared.takes_file:
                         return await handle(request)
                     async with asyncio.timeout((PATIENCE + _told_to_wait(request)).total_seconds()):
                         return await handle(request)
@@ -133,7 +163,7 @@ async def _carry_out(
                 raise Unreachable(f"There was no answer within {PATIENCE.seconds} s.") from error
 
         key = idempotency_key(request)
-        if key is None or not hasattr(request.state, "principal"):
+        if key is None or declared.needs is None or not declared.keeps_answer:
             return await act()
         principal = principal_of(request)
         request.state.command_id = command_id_of(principal, key)
@@ -148,8 +178,17 @@ async def _carry_out(
 
 
 def _told_to_wait(request: Request) -> timedelta:
-    written = request.query_params.get("wait", "0")
-    return timedelta(seconds=int(written[:4])) if written.isdecimal() else timedelta(seconds=10)
+    try:
+        return timedelta(seconds=min(max(float(request.query_params.get("wait", "10")), 0), 300))
+    except ValueError:
+        return timedelta(0)  # and it is refused, soon
+
+
+def _require_json(request: Request) -> None:
+    given = request.headers.get("Content-Type", "")
+    kind = given.partition(";")[0].strip().lower()
+    if kind != "application/json" and not kind.endswith("+json"):
+        raise Unreadable(f"The body must be JSON, with Content-Type: application/json; it is {given or 'unnamed'}.")
 
 
 def call(
@@ -164,6 +203,8 @@ def call(
     problems: tuple[int, ...] = (),
     media: str | None = None,
     takes_file: bool = False,
+    takes_form: bool = False,
+    keeps_answer: bool = True,
     openapi: dict[str, Any] | None = None,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare a call: the least it takes to be let in (None: public), an example of its answer, and its problems.
@@ -172,28 +213,34 @@ def call(
     statuses that answer in the same shape. `media` is the type of an answer that is not JSON; its example is a text.
     """
     given = {401, 403, 429} if needs is not None else set()
-    given |= {422, 500, 503, *problems} | ({400, 413} if method in ("POST", "PUT", "PATCH") else set())
+    given |= {500, 503, *problems} | ({422} if needs is not None or "{" in path else set())
+    given |= {400, 413} if method in ("POST", "PUT", "PATCH") else set()
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        endpoint.needs = needs  # type: ignore[attr-defined]
-        endpoint.takes_file = takes_file  # type: ignore[attr-defined]
-        shown = {"example": to_jsonable_python(example)}
-        if media is None and isinstance(example, BaseModel):
-            content: dict[str, Any] = {"application/json": shown}
-        else:
-            content = {media: {"schema": {"type": "string"}, **shown}} if media else {}
-        answers: dict[int | str, dict[str, Any]] = {status: {"content": content} if content else {}}
+        kind = media.partition(";")[0] if media else "application/json" if example is not None else None
+        examples = {number: {kind: to_jsonable_python(example)} for number in (status, *(also or {})) if kind}
+        endpoint.declaration = Declaration(  # type: ignore[attr-defined]
+            needs, takes_file, takes_form, keeps_answer, examples
+        )
+        answers: dict[int | str, dict[str, Any]] = {
+            status: {"content": {kind: {"schema": {"type": "string"}}}} if media else {}
+        }
         for other, meaning in (also or {}).items():
-            answers[other] = {"model": type(example), "description": meaning, "content": content}
+            answers[other] = {"model": type(example), "description": meaning}
+        described: dict[str, Any] = {"x-role": str(needed_for(needs))} if needs else {"security": []}
+        described |= openapi or {}
+        if method in ("POST", "PUT") and needs is not None and keeps_answer:
+            described["parameters"] = [_IDEMPOTENCY_KEY]
         answers |= {number: _described(number) for number in sorted(given)}
         router.add_api_route(
             path,
             endpoint,
             methods=[method],
             status_code=status,
+            operation_id=endpoint.__name__,
             response_model=type(example) if media is None and isinstance(example, BaseModel) else None,
             responses=answers,
-            openapi_extra={**({"x-role": str(needed_for(needs))} if needs else {"security": []}), **(openapi or {})},
+            openapi_extra=described,
             response_class=Response if media or example is None else Default(JSONResponse),
         )
         return endpoint

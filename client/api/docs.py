@@ -13,6 +13,20 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import HTMLResponse
 from fastapi.staticfiles import StaticFiles
 
+from client.api import commands, health, hold, keys, looking, messages, people, unsubscribe
+from client.api.calls import Call, declaration_of
+
+#: Every part of the API, in the order of the document.
+ROUTERS = (
+    messages.router,
+    commands.router,
+    looking.router,
+    people.router,
+    hold.router,
+    unsubscribe.router,
+    keys.router,
+    health.router,
+)
 _ABOUT = """
 Send one email text to many contacts, and stop it: pause, resume, cancel, unschedule.
 
@@ -40,7 +54,9 @@ async def docs() -> HTMLResponse:
 
 
 def document(app: FastAPI) -> None:
-    """Serve the docs, and say in the OpenAPI document how one is let in."""
+    """Serve all calls and their documentation, and say in the OpenAPI document how one is let in."""
+    for part in ROUTERS:
+        app.include_router(part)
     app.include_router(router)
     app.mount(_ASSETS, StaticFiles(directory=_asset_folder()), name="docs-assets")
 
@@ -52,6 +68,7 @@ def document(app: FastAPI) -> None:
             schemas = made["components"]["schemas"]
             for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own shape, which nothing answers with
                 schemas.pop(unused, None)
+            _show_examples(made)
             made["components"]["securitySchemes"] = {
                 "bearer": {"type": "http", "scheme": "bearer"},
                 "basic": {"type": "http", "scheme": "basic", "description": "The key is the user name."},
@@ -61,6 +78,20 @@ def document(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of changing the document
+
+
+def _show_examples(made: dict[str, Any]) -> None:
+    """Put the examples of the calls into the document."""
+    declared = {
+        route.operation_id: declaration_of(route.endpoint)
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, Call)
+    }
+    for operation in (operation for path in made["paths"].values() for operation in path.values()):
+        for status, examples in declared[operation["operationId"]].examples.items():
+            for kind, example in examples.items():
+                operation["responses"][str(status)]["content"][kind]["example"] = example
 
 
 def _asset_folder() -> Path:

@@ -51,6 +51,6 @@ def asked_by(request: Request, reason: str = "", command_id: str | None = None) 
     The id of the command is the one that was given, or comes from the Idempotency-Key: a call that is repeated after
     a crash in its middle asks for the same command again, and acts once.
     """
-    given = command_id or request.state.command_id
-    chosen = {"command_id": given} if given else {}
+    given = command_id if command_id is not None else request.state.command_id
+    chosen = {} if given is None else {"command_id": given}
     return AskedBy(actor=principal_of(request).name, source=SOURCE, reason=reason, **chosen)

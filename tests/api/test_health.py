@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from client.api.app import ROUTERS
-from client.api.calls import Call
+from client.api.calls import Call, declaration_of
+from client.api.docs import ROUTERS
 from models.errors import Unreachable
 from tests.api.api import Api
 
@@ -28,9 +28,9 @@ async def test_not_ready_names_who_does_not_answer(api: Api, monkeypatch: pytest
     assert await api.ok("GET", "/healthz", key=None) == {"status": "ok"}
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v2/batchmessages", "/healthz/"])
-async def test_an_address_that_there_is_not_has_the_one_shape(api: Api, path: str) -> None:
-    assert (await api.refused(404, "GET", path))["code"] == "not_found"
+async def test_an_address_that_there_is_not_has_the_one_shape(api: Api) -> None:
+    for path in ("/", "/v1", "/v1/nothing", "/v2/batchmessages", "/healthz/"):
+        assert (await api.refused(404, "GET", path))["code"] == "not_found"
 
 
 async def test_a_method_that_is_not_taken_names_those_that_are(api: Api) -> None:
@@ -54,5 +54,7 @@ async def test_the_documentation_loads_nothing_from_elsewhere(api: Api) -> None:
 def test_every_route_is_a_call_that_says_what_it_needs() -> None:
     """A route that nobody declared as a call would be open to everybody."""
     routes = [route for router in ROUTERS for route in router.routes]
-    assert routes
-    assert [route for route in routes if not isinstance(route, Call) or not hasattr(route.endpoint, "needs")] == []
+    assert len(routes) > 40
+    for route in routes:
+        assert isinstance(route, Call)
+        declaration_of(route.endpoint)
