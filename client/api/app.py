@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from client.api.access import Gatekeeper
-from client.api.docs import document
+from client.api.docs import document, methods_at
 from client.api.door import Door
 from client.api.errors import answer_to
 from client.api.idempotency import Answers
@@ -40,4 +40,7 @@ def create_app(
 
 async def _tell(request: Request, error: Exception) -> JSONResponse:
     """Answer an error that no call has caught: an address that there is not, a method that it does not take."""
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        # Starlette knows the methods of one call, and there may be several at an address.
+        error.headers = {"Allow": ", ".join(methods_at(request.url.path))}
     return answer_to(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -80,14 +81,19 @@ def document(app: FastAPI) -> None:
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way of changing the document
 
 
+def methods_at(path: str) -> list[str]:
+    """Return the methods that an address takes, as the first of the patterns that fit it has them."""
+    here = next((call.path for call in _calls() if call.path_regex.match(path)), None)
+    return sorted({method for call in _calls() if call.path == here for method in call.methods or ()})
+
+
+def _calls() -> Iterator[Call]:
+    return (route for router in ROUTERS for route in router.routes if isinstance(route, Call))
+
+
 def _show_examples(made: dict[str, Any]) -> None:
     """Put the examples of the calls into the document."""
-    declared = {
-        route.operation_id: declaration_of(route.endpoint)
-        for router in ROUTERS
-        for route in router.routes
-        if isinstance(route, Call)
-    }
+    declared = {call.operation_id: declaration_of(call.endpoint) for call in _calls()}
     for operation in (operation for path in made["paths"].values() for operation in path.values()):
         for status, examples in declared[operation["operationId"]].examples.items():
             for kind, example in examples.items():

@@ -29,6 +29,18 @@ LOOK_EVERY_SECONDS = 0.5
 #: Without a sign of life proxies take a connection for dead.
 HEARTBEAT_EVERY_SECONDS = 15.0
 _ROWS_A_PAGE = 2_000
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["progress", "end"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Progress"},
+        },
+    },
+}
 
 
 @call(router, "GET", "/progress", needs=Action.LOOK, example=examples.PROGRESS, problems=(404,))
@@ -45,6 +57,7 @@ async def progress(use: Use, message_id: str) -> Progress:
     example=examples.EVENTS,
     media="text/event-stream",
     problems=(404,),
+    openapi={"responses": {"200": {"content": {"text/event-stream": {"itemSchema": _EVENT}}}}},
 )
 async def progress_stream(request: Request, message_id: str) -> StreamingResponse:
     """Follow the progress as server-sent events: `progress` at each change, with the same JSON as `/progress`.

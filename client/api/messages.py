@@ -109,7 +109,7 @@ async def audience_preview(
 @call(
     router,
     "GET",
-    "/{message_id}/rendered/{contact_id}",
+    "/{message_id}/rendered/{contact_id:int}",
     needs=Action.LOOK,
     example=examples.EMAIL,
     media="message/rfc822",

@@ -38,6 +38,8 @@ async def test_a_method_that_is_not_taken_names_those_that_are(api: Api) -> None
     assert response.status_code == 405
     assert response.headers["allow"] == "GET"
     assert response.json()["code"] == "method_not_allowed"
+    assert (await api("PUT", "/v1/batchmessages/x")).headers["allow"] == "DELETE, GET, PATCH"
+    assert (await api("DELETE", "/v1/contacts/import")).headers["allow"] == "POST"
 
 
 async def test_the_documentation_loads_nothing_from_elsewhere(api: Api) -> None:

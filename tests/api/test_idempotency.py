@@ -116,7 +116,7 @@ async def test_what_a_dead_process_had_begun_may_be_asked_again(api: Api, monkey
 
 
 async def test_a_wrong_key_is_a_422_and_one_on_a_get_is_no_matter(api: Api) -> None:
-    for wrong in ("x" * 256, ""):
+    for wrong in ("x" * 256, "", "two words"):
         problem = await api.refused(422, "POST", MESSAGES, json=CONTENT, headers=with_key(wrong))
         assert "Idempotency-Key" in problem["details"]["fields"]
     for _ in range(2):
