@@ -32,8 +32,10 @@ from models.errors import Unreachable, Unreadable
 #: A call that takes longer than this beside what it was told to wait has lost its database.
 PATIENCE = timedelta(seconds=30)
 
+Result = TypeVar("Result")
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Awaitable[object]])
 
+_at_work: set[asyncio.Task[Any]] = set()  # the event loop itself keeps only a weak reference
 _IDEMPOTENCY_KEY = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -126,7 +128,8 @@ class Call(APIRoute):
             try:
                 with database_errors_told():
                     if action is not None:
-                        request.state.principal = await door_of(request).gatekeeper.admit(request, action)
+                        admitted = door_of(request).gatekeeper.admit(request, action)
+                        request.state.principal = await _patiently(admitted, timedelta(0))
                     response = await _carry_out(request, handle, declared)
             except Exception as error:  # noqa: BLE001  # every error has its answer; what is unexpected is logged there
                 response = answer_to(error)
@@ -140,6 +143,7 @@ class Call(APIRoute):
 async def _carry_out(
     request: Request, handle: Callable[[Request], Awaitable[Response]], declared: Declaration
 ) -> Response:
+    """Read the body, and act: once, where there is an Idempotency-Key."""
     request.state.command_id = None
     async with AsyncExitStack() as stack:
         if declared.takes_file:
@@ -151,30 +155,53 @@ async def _carry_out(
             if body and not declared.takes_form:
                 _require_json(request)
             digest = hashlib.sha256(body).digest()
+        acting = _act(request, handle, declared, digest)
+        # Of a file nobody can say how long it takes.
+        return await acting if declared.takes_file else await _patiently(acting, _told_to_wait(request))
 
-        async def act() -> Response:
-            try:
-                with database_errors_told():
-                    if declared.takes_file:
-                        return await handle(request)
-                    async with asyncio.timeout((PATIENCE + _told_to_wait(request)).total_seconds()):
-                        return await handle(request)
-            except TimeoutError as error:
-                raise Unreachable(f"There was no answer within {PATIENCE.seconds} s.") from error
 
-        key = idempotency_key(request)
-        if key is None or declared.needs is None or not declared.keeps_answer:
-            return await act()
-        principal = principal_of(request)
-        request.state.command_id = command_id_of(principal, key)
+async def _act(
+    request: Request, handle: Callable[[Request], Awaitable[Response]], declared: Declaration, digest: bytes
+) -> Response:
+    key = idempotency_key(request)
+    if key is None or declared.needs is None or not declared.keeps_answer:
+        return await handle(request)
+    principal = principal_of(request)
+    request.state.command_id = command_id_of(principal, key)
 
-        async def act_or_refuse() -> Response:
-            try:
-                return await act()
-            except Exception as error:  # noqa: BLE001  # as in `answer`; a refusal is an answer that is kept
-                return answer_to(error)
+    async def act_or_refuse() -> Response:
+        try:
+            with database_errors_told():
+                return await handle(request)
+        except Exception as error:  # noqa: BLE001  # as in `answer`; a refusal is an answer that is kept
+            return answer_to(error)
 
-        return await door_of(request).answers.once(principal, key, hash_of(request, digest), act_or_refuse)
+    return await door_of(request).answers.once(principal, key, hash_of(request, digest), act_or_refuse)
+
+
+async def _patiently(work: Coroutine[Any, Any, Result], told_to_wait: timedelta) -> Result:
+    """Return what `work` does. Raises Unreachable when that takes too long, and waits for its end no longer then.
+
+    A driver whose connection hangs may hang in its own cleaning up, too, and whoever asks is to hear of it.
+    """
+    task = asyncio.ensure_future(work)
+    _at_work.add(task)
+    task.add_done_callback(_forget)
+    try:
+        done, _ = await asyncio.wait({task}, timeout=(PATIENCE + told_to_wait).total_seconds())
+    except asyncio.CancelledError:
+        task.cancel()
+        raise
+    if not done:
+        task.cancel()
+        raise Unreachable(f"There was no answer within {PATIENCE.total_seconds():g} s; it may have been done or not.")
+    return task.result()
+
+
+def _forget(task: asyncio.Task[Any]) -> None:
+    _at_work.discard(task)
+    if not task.cancelled():
+        task.exception()  # of one that was given up nobody asks for it
 
 
 def _told_to_wait(request: Request) -> timedelta:

@@ -17,7 +17,9 @@ import click
 
 from client.cli.contacts import contacts, lists, suppress, unsuppress
 from client.cli.exits import ExitCode, OutputClosed, exit_code
+from client.cli.hold import hold, release
 from client.cli.in_doubt import in_doubt
+from client.cli.keys import keys
 from client.cli.looking import history, progress, recipients, watch
 from client.cli.messages import messages
 from client.cli.output import complain
@@ -37,9 +39,10 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Messages": (messages, copy, sendtest),
     "Sending and stopping": (send, pause, resume, cancel, unschedule),
     "Looking": (watch, progress, recipients, history),
+    "Stopping everything": (hold, release),
     "Deciding": (in_doubt,),
     "Runbooks": (runbook,),
-    "Servers": (up, serve),
+    "Servers": (up, serve, keys),
 }
 
 _WALK_THROUGH = (

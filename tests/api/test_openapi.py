@@ -18,6 +18,48 @@ from tests.api.served import served
 _CHECKS_THAT_DO_NOT_APPLY = "positive_data_acceptance"
 
 
+#: What outside programs rely on; more may be there, and none of these may go.
+PROMISED = """
+POST GET /v1/batchmessages
+GET PATCH DELETE /v1/batchmessages/{message_id}
+POST /v1/batchmessages/{message_id}/plan
+PUT /v1/batchmessages/{message_id}/send
+PUT /v1/batchmessages/{message_id}/pause
+PUT /v1/batchmessages/{message_id}/resume
+PUT /v1/batchmessages/{message_id}/cancel
+PUT /v1/batchmessages/{message_id}/unschedule
+GET /v1/batchmessages/{message_id}/resume-preview
+POST /v1/batchmessages/{message_id}/copy
+PUT /v1/batchmessages/{message_id}/sendtest
+GET /v1/batchmessages/{message_id}/audience-preview
+GET /v1/batchmessages/{message_id}/rendered/{contact_id}
+GET /v1/batchmessages/{message_id}/progress
+GET /v1/batchmessages/{message_id}/progress/stream
+GET /v1/batchmessages/{message_id}/recipients
+POST /v1/batchmessages/{message_id}/in-doubt
+GET /v1/batchmessages/{message_id}/history
+POST /v1/contacts/import
+POST GET /v1/contacts
+GET PATCH DELETE /v1/contacts/{contact_id}
+GET /v1/lists
+GET PUT /v1/lists/{name}
+PUT DELETE /v1/lists/{name}/contacts/{contact_id}
+GET POST /v1/suppressions
+DELETE /v1/suppressions/{suppression_id}
+GET PUT DELETE /v1/hold
+GET POST /unsubscribe/{token}
+GET /healthz
+GET /readyz
+"""
+
+
+def test_every_call_that_was_promised_is_there(api: Api) -> None:
+    paths = api.app.openapi()["paths"]
+    for line in PROMISED.split("\n"):
+        *methods, path = line.split() or [""]
+        assert {method.lower() for method in methods} <= set(paths.get(path, ())), line
+
+
 def test_every_answer_has_a_schema_and_an_example_that_fits_it(api: Api) -> None:
     document = api.app.openapi()
     answers = 0
