@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from client.api.bodies import read_body, spooled
-from client.api.door import door_of, principal_of
+from client.api.door import SOURCE, SOURCE_HEADER, SOURCES, door_of, principal_of
 from client.api.errors import Problem, answer_to
 from client.api.idempotency import LONGEST_KEY, command_id_of, hash_of, idempotency_key
 from client.direct import database_errors_told
@@ -43,6 +43,24 @@ _IDEMPOTENCY_KEY = {
     "description": "For 24 hours the same key gives the same answer and acts once; with another request it is refused.",
     "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[!-~]+$"},
 }
+_SOURCE = {
+    "name": SOURCE_HEADER,
+    "in": "header",
+    "required": False,
+    "description": "Through what the command is given, for the history.",
+    "schema": {"enum": list(SOURCES), "default": SOURCE},
+}
+_COMMANDS = frozenset(
+    {
+        Action.SEND,
+        Action.PAUSE,
+        Action.RESUME,
+        Action.CANCEL,
+        Action.UNSCHEDULE,
+        Action.ACCEPT,
+        Action.HOLD,
+    }
+)
 _PROBLEMS: Mapping[int, tuple[str, str, str, dict[str, object]]] = {
     400: ("The body cannot be parsed.", "unreadable", "The body is not JSON.", {}),
     401: (
@@ -257,7 +275,7 @@ def call(
         described: dict[str, Any] = {"x-role": str(needed_for(needs))} if needs else {"security": []}
         described |= openapi or {}
         if method in ("POST", "PUT") and needs is not None and keeps_answer:
-            described["parameters"] = [_IDEMPOTENCY_KEY]
+            described["parameters"] = [_IDEMPOTENCY_KEY, *([_SOURCE] if needs in _COMMANDS else [])]
         answers |= {number: _described(number) for number in sorted(given)}
         router.add_api_route(
             path,

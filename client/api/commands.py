@@ -39,9 +39,12 @@ async def send(
     schedule: Schedule | None = None,
     allow_empty: Annotated[bool, Query(description="Also with nobody in the audience.")] = False,
     reason: Annotated[str, Query(description="Kept in the history.")] = "",
+    command_id: Annotated[str | None, Query(description="As of every command: asking again acts once.")] = None,
 ) -> Message:
     """Send the draft, now or at a time. Accepted means scheduled: workers begin it when it is due."""
-    result = await use.send(message_id, schedule or Schedule(), asked_by(request, reason), allow_empty=allow_empty)
+    result = await use.send(
+        message_id, schedule or Schedule(), asked_by(request, reason, command_id), allow_empty=allow_empty
+    )
     return _shown(result)
 
 

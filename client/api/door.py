@@ -12,9 +12,13 @@ from client.api.idempotency import Answers
 from client.interface import AskedBy, UseCases
 from client.keys import Keys
 from models.api_keys import Principal
+from models.errors import InvalidInput
 from settings import Settings
 
 SOURCE = "api"
+#: What a program of ours may say that it is; anything else is "api".
+SOURCE_HEADER = "Sendgate-Source"
+SOURCES = (SOURCE, "cli", "runbook")
 
 
 @dataclass
@@ -46,11 +50,14 @@ def principal_of(request: Request) -> Principal:
 
 
 def asked_by(request: Request, reason: str = "", command_id: str | None = None) -> AskedBy:
-    """Say who asks: the name of the key.
+    """Say who asks: the name of the key. Raises InvalidInput when it comes from a source that there is not.
 
     The id of the command is the one that was given, or comes from the Idempotency-Key: a call that is repeated after
     a crash in its middle asks for the same command again, and acts once.
     """
     given = command_id if command_id is not None else request.state.command_id
     chosen = {} if given is None else {"command_id": given}
-    return AskedBy(actor=principal_of(request).name, source=SOURCE, reason=reason, **chosen)
+    source = request.headers.get(SOURCE_HEADER, SOURCE)
+    if source not in SOURCES:
+        raise InvalidInput(f"{SOURCE_HEADER} is one of {', '.join(SOURCES)}.", field=SOURCE_HEADER)
+    return AskedBy(actor=principal_of(request).name, source=source, reason=reason, **chosen)

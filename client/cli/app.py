@@ -9,9 +9,7 @@ import asyncio
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from pathlib import Path
 
 import click
 
@@ -28,7 +26,7 @@ from client.cli.sending import cancel, copy, pause, resume, send, sendtest, unsc
 from client.cli.serve import serve
 from client.cli.up import up
 from client.cli.verb import Opener
-from client.interface import UseCases
+from client.doors import open_use_cases
 from models.errors import SendgateError
 
 NAME = "sendgate"
@@ -100,14 +98,7 @@ for _commands in SECTIONS.values():
         sendgate.add_command(_command)
 
 
-def _open_use_cases(data: Path | None) -> AbstractAsyncContextManager[UseCases]:
-    # Imported here: it loads Temporal's and PostgreSQL's clients, which `--help` and wrong usage should not wait for.
-    from client.direct import open_use_cases
-
-    return open_use_cases(data)
-
-
-def run(arguments: Sequence[str], open_use_cases: Opener = _open_use_cases) -> int:
+def run(arguments: Sequence[str], open_use_cases: Opener = open_use_cases) -> int:
     """Carry out one command line and return its exit code. Raises nothing; an error is one line on standard error."""
     options = arguments[: list(arguments).index("--")] if "--" in arguments else arguments
     as_json, debug = "--json" in options, "--debug" in options

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from client.cli.app import run
+from client.doors import Place
 from client.interface import (
     AskedBy,
     AudiencePreview,
@@ -329,14 +330,15 @@ class CommandLine:
     def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
         self.use = FakeUseCases()
         self.data: Path | None = None
+        self.place = Place()
         self.opened = 0
         self.code, self.out, self.err = -1, "", ""
         self._capture = capture
 
     def __call__(self, *arguments: str) -> int:
         @asynccontextmanager
-        async def open_use_cases(data: Path | None) -> AsyncIterator[FakeUseCases]:
-            self.data = data
+        async def open_use_cases(place: Place) -> AsyncIterator[FakeUseCases]:
+            self.place, self.data = place, place.data
             self.opened += 1
             yield self.use
 

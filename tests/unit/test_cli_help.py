@@ -58,7 +58,7 @@ def test_every_option_is_on_the_page() -> None:
 def test_every_verb_takes_the_common_options(path: str, command: click.Command) -> None:
     names = {name for option in command.params for name in option.opts}
     common = {"--json", "--debug"} | ({"--data"} if path != "sendgate serve" else set())
-    common |= {"--direct"} if path not in _SERVERS else set()
+    common |= {"--direct", "--url", "--api-key"} if path not in _SERVERS else set()
     assert common <= names
 
 
