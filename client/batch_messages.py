@@ -401,7 +401,7 @@ class BatchMessages(Drafts, People, Holding, Unsubscribing, KeyKeeping):
                 excluded=unfinished["id"],
                 status=unfinished["status"],
             )
-        if not allow_empty and not (await audiences.preview(connection, message.audience, sample=0)).count:
+        if not allow_empty and not await audiences.size(connection, message.audience):
             raise InvalidInput(
                 "The audience is empty: nobody would be mailed. Change it, or allow an empty send (--allow-empty).",
                 field="audience",

@@ -78,8 +78,8 @@ class Drafts:
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             if message.status in (MessageStatus.DRAFT, MessageStatus.SCHEDULED):
-                preview = await audiences.preview(connection, message.audience, sample=0)
-                message = message.model_copy(update={"audience_estimate": preview.count})
+                size = await audiences.size(connection, message.audience)
+                message = message.model_copy(update={"audience_estimate": size})
         return message
 
     async def messages(

@@ -72,6 +72,21 @@ async def check_lists_exist(connection: Connection, audience: Audience) -> None:
             )
 
 
+async def size(connection: Connection, audience: Audience) -> int:
+    """Return how many contacts are in the audience, suppressed ones included: the part of a preview that is cheap."""
+    if audience.where or audience.exclude_lists or audience.exclude_recipients_of:
+        statement, values = audience_sql(audience)
+        counted: int = await connection.fetchval(f"select count(*) from ({statement}) as a", *values)
+        return counted
+    # By the index of the lists alone: a member is a contact, and of one list nobody comes twice.
+    whom = "*" if len(set(audience.lists)) == 1 else "distinct m.contact_id"
+    on_lists: int = await connection.fetchval(
+        f"select count({whom}) from list_members as m join lists as l on l.id = m.list_id where l.name = any($1)",
+        list(audience.lists),
+    )
+    return on_lists
+
+
 async def preview(connection: Connection, audience: Audience, sample: int = 5) -> Preview:
     """Count the audience as it is now, and show its first contacts."""
     kept, values = audience_sql(audience)
