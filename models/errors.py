@@ -16,7 +16,7 @@ SendgateError           500  exit 1
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, ClassVar
 
@@ -42,6 +42,24 @@ class InvalidInput(SendgateError):
         self.field = field
         if code:
             self.code = code  # type: ignore[misc]  # a finer code for one instance: at_in_past, empty_audience
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Run every check. Raises one InvalidInput for all that fail, whose `details["fields"]` says what of each field."""
+    failed: list[InvalidInput] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidInput as error:
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        fields: dict[str, str] = {}
+        for each in failed:
+            fields |= each.details.get("fields") or {each.field or "": each.message}
+        sentences = " ".join(each.message for each in failed)
+        raise InvalidInput(sentences, field=failed[0].field, code=failed[0].code, fields=fields)
 
 
 @contextmanager

@@ -43,6 +43,7 @@ class Gatekeeper:
 
     async def admit(self, request: Request, action: Action) -> Principal:
         """Return whose key the request has. Raises NoKey, TooManyFailures, or NotAllowed by its role."""
+        _refuse_another_site(request)
         key = key_of(request.headers.get("Authorization"))
         if key is None:
             raise NoKey("An API key is needed: Authorization: Bearer KEY, or Basic with the key as user name.")
@@ -86,6 +87,16 @@ class Gatekeeper:
         self._failures.move_to_end(address)
         if len(self._failures) > _ADDRESSES_KEPT:
             self._failures.popitem(last=False)
+
+
+def _refuse_another_site(request: Request) -> None:
+    """Raise NotAllowed when a page of another site has the browser ask.
+
+    A browser keeps the user name and password of HTTP Basic, and sends them along whoever's page asks.
+    """
+    asking = request.headers.get("Sec-Fetch-Site", "none")
+    if request.method != "GET" and asking not in ("none", "same-origin"):
+        raise NotAllowed("A page of another site may not ask this.", site=asking)
 
 
 def key_of(authorization: str | None) -> str | None:

@@ -69,6 +69,16 @@ async def test_basic_with_the_key_as_user_name_is_as_good_as_bearer(api: Api) ->
     assert (await api("GET", "/v1/hold", key=None, headers={"Authorization": f"bearer {key}"})).status_code == 200
 
 
+async def test_a_page_of_another_site_cannot_use_a_key_that_the_browser_keeps(api: Api) -> None:
+    """No preflight is asked for a plain form, and HTTP Basic goes along by itself."""
+    for site in ("cross-site", "same-site"):
+        headers = {"Sec-Fetch-Site": site, "Content-Type": "text/plain"}
+        await api.refused(403, "POST", "/v1/contacts/import", content=b"email\na@example.org\n", headers=headers)
+        await api.refused(403, "POST", "/v1/batchmessages/x/copy", headers={"Sec-Fetch-Site": site})
+    assert (await api.ok("GET", "/v1/contacts", headers={"Sec-Fetch-Site": "cross-site"}))["items"] == []
+    await api.ok("PUT", "/v1/lists/mine", headers={"Sec-Fetch-Site": "same-origin"})
+
+
 @pytest.mark.parametrize(
     "header", [None, "", "Bearer", "Bearer  ", "Digest x", "Basic", "Basic !!", "Basic /w==", "Basic Og==", "x"]
 )

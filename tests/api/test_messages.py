@@ -118,9 +118,16 @@ async def test_a_wrong_field_is_named_and_nothing_is_stored(api: Api) -> None:
     assert len((await api.ok("GET", MESSAGES))["items"]) == 1
 
 
-async def test_every_missing_field_is_named_at_once(api: Api) -> None:
+async def test_every_wrong_field_is_named_at_once(api: Api) -> None:
     problem = await api.refused(422, "POST", MESSAGES, json={"text": 5})
     assert set(problem["details"]["fields"]) == {"name", "from_address", "subject", "text"}
+    wrong = CONTENT | {"name": "", "from_address": "nobody", "text": "\x00", "audience": {"lists": [""]}}
+    problem = await api.refused(422, "POST", MESSAGES, json=wrong)
+    assert set(problem["details"]["fields"]) == {"name", "from_address", "text", "audience.lists"}
+    draft = await a_draft(api, audience={})
+    wrong = {"time_zone": "Mars/Base", "emails_per_second": -1, "throttle": {"batch_size": 0, "every": "15m"}}
+    problem = await api.refused(422, "PUT", f"{MESSAGES}/{draft}/send", json=wrong)
+    assert set(problem["details"]["fields"]) == {"time_zone", "emails_per_second", "throttle.batch_size"}
 
 
 async def test_what_is_not_json_is_a_400(api: Api) -> None:
