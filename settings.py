@@ -25,6 +25,8 @@ COMMAND_LINE_VARIABLES = frozenset({"SENDGATE_URL", "SENDGATE_API_KEY", "SENDGAT
 #: Kubernetes injects these into every pod of a namespace that has a service called "sendgate".
 _INJECTED_BY_KUBERNETES = re.compile(r"SENDGATE_(SERVICE_|PORT).*")
 
+_PUBLIC_URL = re.compile(r"https?://[^\s/?#@\\<>\"']+(/[^\s?#<>\"']*)?")
+
 Duration = Annotated[
     timedelta, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)
 ]
@@ -81,6 +83,23 @@ class Settings(BaseModel):
     default_time_zone: str = Field(
         "UTC", description="Zone of contacts without a valid one, unless the send says another (IANA name)."
     )
+    http_host: str = Field(
+        "127.0.0.1", description="Address that the API listens on. One of the network needs an API key to exist."
+    )
+    http_port: Port = Field(8080, description="TCP port of the API.")
+    admin_key: SecretStr | None = Field(
+        None, description="The first administrator's API key; what is done with it is done by `admin`."
+    )
+    public_url: str | None = Field(
+        None,
+        description="Where recipients reach the API, as https://mail.example.org: unsubscribe links begin with it.",
+    )
+    secret_key: SecretStr | None = Field(
+        None, description="Signs unsubscribe links; another one makes all links void that were sent."
+    )
+    largest_import: Annotated[int, Field(ge=1)] = Field(
+        1_073_741_824, description="Bytes of the largest CSV that the API takes."
+    )
     temporal_cli: str | None = Field(None, description="The `temporal` binary that `sendgate up` starts.")
 
 
@@ -110,6 +129,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         check_time_zone(settings.default_time_zone)
     except InvalidInput as error:
         raise InvalidInput(f"{PREFIX}DEFAULT_TIME_ZONE: {error.message}") from None
+    if settings.public_url is not None and not _PUBLIC_URL.fullmatch(settings.public_url):
+        raise InvalidInput(f"{PREFIX}PUBLIC_URL is the beginning of a URL, such as https://mail.example.org.")
     for name in ("smtp_timeout", "lease", "max_late", "pause_without_server_after"):
         if getattr(settings, name) <= timedelta(0):
             raise InvalidInput(f"{PREFIX}{name.upper()} must be longer than 0.")

@@ -16,6 +16,7 @@ from functools import partial
 
 from activities.ports import Transport
 from client.drafts import Drafts, content_of
+from client.holding import Holding
 from client.in_doubt import message_ids_of, named_recipients
 from client.interface import (
     DEFAULT_WAIT,
@@ -26,9 +27,12 @@ from client.interface import (
     ResumePreview,
     SendPreview,
 )
+from client.keys import KeyKeeping
 from client.outlook import describe_progress, describe_resume
+from client.people import People
 from client.temporal import Workflows
-from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
+from client.unsubscribing import Unsubscribing
+from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb, check_reason
 from models.contact import is_storable
 from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
 from models.message import Message, MessageStatus
@@ -44,10 +48,11 @@ from storage.sending import Sending
 
 _FIRST_LOOK_SECONDS = 0.005
 _SLOWEST_LOOK_SECONDS = 0.1
-_LONGEST_REASON = 500
+_LONGEST_ID = 200  # characters
+_ANSWER_WITHIN_SECONDS = 5.0
 
 
-class BatchMessages(Drafts):
+class BatchMessages(Drafts, People, Holding, Unsubscribing, KeyKeeping):
     """The use cases in process, on the database and Temporal. See `client.interface.UseCases` for each."""
 
     def __init__(
@@ -57,13 +62,17 @@ class BatchMessages(Drafts):
         transport: Callable[[], Transport],
         *,
         default_time_zone: str = "UTC",
+        secret_key: str | None = None,
         clock: Callable[[], Awaitable[datetime]] | None = None,
     ) -> None:
-        """`clock` says what time it is for schedules; by default it is the database's."""
+        """`clock` says what time it is for schedules; by default it is the database's. Without `secret_key` no
+        unsubscribe link is good.
+        """
         super().__init__(pool, transport)
         self._workflows = workflows  # connects at the first call; raises Unreachable
         self._sending = Sending(pool, max_late=timedelta.max)
         self._default_time_zone = default_time_zone
+        self._secret_key = secret_key
         self._clock = clock or partial(database_clock, pool)
 
     # -- commands -----------------------------------------------------------------------------------------------
@@ -184,10 +193,10 @@ class BatchMessages(Drafts):
 
     # -- in doubt -----------------------------------------------------------------------------------------------
 
-    async def in_doubt(self, message_id: str) -> AsyncGenerator[RecipientInDoubt, None]:
+    async def in_doubt(self, message_id: str, *, after: int = 0) -> AsyncGenerator[RecipientInDoubt, None]:
         async with self._pool.acquire() as connection:
             with_message_id = message_ids_of(await messages.get(connection, message_id))
-            async with aclosing(in_doubt.listed(connection, message_id)) as rows:
+            async with aclosing(in_doubt.listed(connection, message_id, after)) as rows:
                 async for recipient in rows:
                     yield with_message_id(recipient)
 
@@ -253,10 +262,28 @@ class BatchMessages(Drafts):
                 async for recipient in rows:
                     yield recipient
 
+    async def recipients_page(
+        self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
+    ) -> tuple[list[Recipient], int | None]:
+        async with self._pool.acquire() as connection:
+            await messages.get(connection, message_id)
+            page = await ledger.recipients_page(connection, message_id, statuses, most=limit + 1, after=after)
+        return page[:limit], page[limit - 1].contact_id if len(page) > limit else None
+
     async def history(self, message_id: str) -> list[HistoryEntry]:
         async with self._pool.acquire() as connection:
             await messages.get(connection, message_id)
             return await commands.history(connection, message_id)
+
+    # -- servers ------------------------------------------------------------------------------------------------
+
+    async def check_servers(self) -> None:
+        try:
+            async with asyncio.timeout(_ANSWER_WITHIN_SECONDS):
+                await self._pool.fetchval("select 1")
+        except TimeoutError as error:
+            raise Unreachable(f"The database did not answer within {_ANSWER_WITHIN_SECONDS:g} s.") from error
+        await (await self._workflows()).ping()
 
     # -- how a command is asked ---------------------------------------------------------------------------------
 
@@ -374,7 +401,7 @@ class BatchMessages(Drafts):
                 excluded=unfinished["id"],
                 status=unfinished["status"],
             )
-        if not allow_empty and not (await audiences.preview(connection, message.audience, sample=0)).count:
+        if not allow_empty and not await audiences.size(connection, message.audience):
             raise InvalidInput(
                 "The audience is empty: nobody would be mailed. Change it, or allow an empty send (--allow-empty).",
                 field="audience",
@@ -400,8 +427,9 @@ async def database_clock(pool: Pool) -> datetime:
 
 def _command(verb: Verb, asked_by: AskedBy) -> Command:
     """Return the command as it is recorded. Raises InvalidInput when its reason cannot be kept."""
-    if len(asked_by.reason) > _LONGEST_REASON or not is_storable(asked_by.reason):
-        raise InvalidInput(f"The reason is one text of at most {_LONGEST_REASON} characters.", field="reason")
+    check_reason(asked_by.reason)
+    if not 1 <= len(asked_by.command_id) <= _LONGEST_ID or not is_storable(asked_by.command_id):
+        raise InvalidInput(f"The id of a command is a text of 1 to {_LONGEST_ID} characters.", field="command_id")
     return Command(
         command_id=asked_by.command_id,
         verb=verb,

@@ -1,9 +1,10 @@
-"""The door that needs no server of ours: the use cases in this process, on the database and Temporal."""
+"""The use cases in this process, on the database and Temporal: for the API, and for a command line without it."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -11,11 +12,11 @@ import asyncpg
 
 from activities.smtp.connections import SmtpTransport
 from client.batch_messages import BatchMessages
-from client.local.stack_file import read_stack
+from client.local.stack_file import Stack, read_stack
 from client.temporal import Workflows, connect, ensure_search_attributes
 from models.errors import InvalidInput, SendgateError
-from settings import read_settings
-from storage.database import CONNECTION_ERRORS, open_pool, unreachable
+from settings import Settings, read_settings
+from storage.database import CONNECTION_ERRORS, Pool, open_pool, unreachable
 
 
 @asynccontextmanager
@@ -35,28 +36,58 @@ async def open_use_cases(data: Path | None = None) -> AsyncIterator[BatchMessage
         raise InvalidInput(
             "No stack runs here and SENDGATE_DATABASE_URL is not set; start one with `sendgate up`, or set it."
         )
-    transports: list[SmtpTransport] = []
-    connected: list[Workflows] = []
+    async with open_pool(database_url, most=8, application="sendgate client") as pool:
+        servers = Servers(settings, stack)
+        try:
+            with database_errors_told():
+                yield servers.use_cases(pool)
+        finally:
+            await servers.aclose()
 
-    async def workflows() -> Workflows:
-        if not connected:
-            if stack:
+
+@dataclass
+class Servers:
+    """Temporal and the next hop, connected to when they are needed: those of a stack, or else of the settings."""
+
+    settings: Settings
+    stack: Stack | None = None
+
+    def __post_init__(self) -> None:
+        self._connected: Workflows | None = None
+        self._transports: list[SmtpTransport] = []
+
+    def use_cases(self, pool: Pool) -> BatchMessages:
+        secret = self.settings.secret_key
+        return BatchMessages(
+            pool,
+            self.workflows,
+            self.transport,
+            default_time_zone=self.settings.default_time_zone,
+            secret_key=secret.get_secret_value() if secret else None,
+        )
+
+    async def workflows(self) -> Workflows:
+        """Connect to Temporal, once. Raises Unreachable."""
+        if self._connected is None:
+            if self.stack:
                 # The stack's own Temporal takes no keys; one that is not its own takes those of the environment.
-                own = "temporal" in stack.pids
-                client = await connect(stack.temporal_address, stack.temporal_namespace, alone=own)
+                own = "temporal" in self.stack.pids
+                client = await connect(self.stack.temporal_address, self.stack.temporal_namespace, alone=own)
             else:
                 client = await connect()
             await ensure_search_attributes(client)
-            connected.append(Workflows(client))
-        return connected[0]
+            self._connected = Workflows(client)
+        return self._connected
 
-    def transport() -> SmtpTransport:
+    def transport(self) -> SmtpTransport:
+        """Return a way to the next hop for test emails, closed with the rest. Raises InvalidInput when none is set."""
+        settings, stack = self.settings, self.stack
         host = stack.smtp_host if stack else settings.smtp_host
         if host is None:
             raise InvalidInput("SENDGATE_SMTP_HOST is not set: there is no next hop to send a test email to.")
         catcher = stack is not None and stack.mailbox is not None  # it knows neither users nor TLS
         password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
-        transports.append(
+        self._transports.append(
             SmtpTransport(
                 host,
                 stack.smtp_port if stack else settings.smtp_port,
@@ -67,19 +98,15 @@ async def open_use_cases(data: Path | None = None) -> AsyncIterator[BatchMessage
                 timeout=settings.smtp_timeout,
             )
         )
-        return transports[-1]
+        return self._transports[-1]
 
-    async with open_pool(database_url, most=8, application="sendgate client") as pool:
-        try:
-            with _database_errors_told():
-                yield BatchMessages(pool, workflows, transport, default_time_zone=settings.default_time_zone)
-        finally:
-            for opened in transports:
-                await opened.aclose()
+    async def aclose(self) -> None:
+        for opened in self._transports:
+            await opened.aclose()
 
 
 @contextmanager
-def _database_errors_told() -> Iterator[None]:
+def database_errors_told() -> Iterator[None]:
     """Turn what asyncpg raises when the database goes away, or is not ours, into a sentence."""
     try:
         yield

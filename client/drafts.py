@@ -1,4 +1,4 @@
-"""Contacts and drafts: every use case before a send. The commands, and looking at a send, are in `batch_messages`."""
+"""Drafts: every use case before a send. The commands, and looking at a send, are in `batch_messages`."""
 
 from __future__ import annotations
 
@@ -9,15 +9,14 @@ from activities.rendering import attributes_named, check_templates, compile_mess
 from client.interface import AudiencePreview, SendTestOutcome
 from models.audience import Audience
 from models.commands import Verb
-from models.contact import Contact, ImportResult, ListSummary, check_address
+from models.contact import Contact, check_address, is_storable
 from models.content import check_content
-from models.errors import InvalidInput, NotFound
-from models.message import Message, MessageContent, MessageStatus
+from models.errors import InvalidInput, NotFound, blaming
+from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.recipient import ClaimedRecipient, Outcome, Verdict
 from models.transitions import require
 from storage import audience as audiences
 from storage import contacts, messages
-from storage.contact_import import import_csv
 from storage.database import Connection, Pool
 
 
@@ -27,29 +26,6 @@ class Drafts:
     def __init__(self, pool: Pool, transport: Callable[[], Transport]) -> None:
         self._pool = pool
         self._transport = transport  # for test emails alone
-
-    # -- contacts -----------------------------------------------------------------------------------------------
-
-    async def import_contacts(
-        self, path: str, *, list_name: str | None, on_progress: Callable[[int, int], None] | None = None
-    ) -> ImportResult:
-        return await import_csv(self._pool, path, list_name=list_name, on_progress=on_progress)
-
-    async def contacts(self, *, list_name: str | None = None, limit: int = 100, after: int = 0) -> list[Contact]:
-        async with self._pool.acquire() as connection:
-            return await contacts.list_contacts(connection, list_name=list_name, limit=limit, after=after)
-
-    async def lists(self) -> list[ListSummary]:
-        async with self._pool.acquire() as connection:
-            return await contacts.list_lists(connection)
-
-    async def suppress(self, addresses: Sequence[str], *, reason: str) -> int:
-        async with self._pool.acquire() as connection:
-            return await contacts.suppress(connection, addresses, reason=reason)
-
-    async def unsuppress(self, addresses: Sequence[str]) -> int:
-        async with self._pool.acquire() as connection:
-            return await contacts.unsuppress(connection, addresses)
 
     # -- drafts -------------------------------------------------------------------------------------------------
 
@@ -65,6 +41,17 @@ class Drafts:
             await self.check_content(connection, content)
             if not await messages.replace_content(connection, message_id, content):
                 require((await messages.get(connection, message_id)).status, Verb.EDIT)
+        return await self.message(message_id)
+
+    async def change(self, message_id: str, changes: ContentChanges) -> Message:
+        async with self._pool.acquire() as connection, connection.transaction():
+            await messages.lock(connection, message_id)  # two who change different fields at once: both count
+            message = await messages.get(connection, message_id)
+            require(message.status, Verb.EDIT)
+            given = {name: getattr(changes, name) for name in changes.model_fields_set}
+            content = content_of(message).model_copy(update=given)
+            await self.check_content(connection, content)
+            await messages.replace_content(connection, message_id, content)
         return await self.message(message_id)
 
     async def delete(self, message_id: str) -> None:
@@ -91,17 +78,28 @@ class Drafts:
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             if message.status in (MessageStatus.DRAFT, MessageStatus.SCHEDULED):
-                preview = await audiences.preview(connection, message.audience, sample=0)
-                message = message.model_copy(update={"audience_estimate": preview.count})
+                size = await audiences.size(connection, message.audience)
+                message = message.model_copy(update={"audience_estimate": size})
         return message
 
     async def messages(
-        self, *, statuses: Sequence[MessageStatus] = (), limit: int = 50, after: str | None = None
+        self,
+        *,
+        statuses: Sequence[MessageStatus] = (),
+        search: str = "",
+        containing: str = "",
+        limit: int = 50,
+        after: str | None = None,
     ) -> tuple[list[Message], str | None]:
+        for field, text in (("search", search), ("containing", containing)):
+            if not is_storable(text):
+                raise InvalidInput(f"{field} has a character that no text can hold.", field=field)
         async with self._pool.acquire() as connection:
             if after is not None and await messages.missing(connection, [after]):
                 raise NotFound(f"There is no message {after} to go on after.", id=after)
-            page = await messages.page(connection, statuses=statuses, limit=limit + 1, after=after)
+            page = await messages.page(
+                connection, statuses=statuses, search=search, containing=containing, limit=limit + 1, after=after
+            )
         return page[:limit], page[limit - 1].id if len(page) > limit else None
 
     async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
@@ -133,7 +131,8 @@ class Drafts:
             raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
 
     async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
-        checked = [check_address(address) for address in addresses]
+        with blaming("to"):
+            checked = [check_address(address) for address in addresses]
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             example = await self._someone(connection, message.audience, None)

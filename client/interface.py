@@ -7,15 +7,17 @@ the same `command_id` acts once.
 from __future__ import annotations
 
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from models.api_keys import ApiKey, NewApiKey, Role
 from models.commands import HistoryEntry, Receipt
-from models.contact import Contact, ImportResult, ListSummary
-from models.message import Counts, Message, MessageContent, MessageStatus
+from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression
+from models.hold import Hold
+from models.message import ContentChanges, Counts, Message, MessageContent, MessageStatus
 from models.plan import SendPlan
 from models.progress import SlotProgress, ThrottleProgress
 from models.recipient import Recipient, RecipientStatus, Verdict
@@ -160,22 +162,70 @@ class UseCases(Protocol):
     ) -> ImportResult:
         """Import a CSV, all good lines or (on a crash) none. `on_progress(bytes_done, bytes_total)`."""
 
-    async def contacts(self, *, list_name: str | None = None, limit: int = 100, after: int = 0) -> list[Contact]: ...
+    async def contacts(
+        self, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0
+    ) -> list[Contact]:
+        """By id, behind the one with the id `after`; `search` is how their address begins."""
+
+    async def contact(self, contact_id: int) -> Contact: ...
+    async def create_contact(
+        self,
+        address: str,
+        *,
+        time_zone: str | None = None,
+        attributes: Mapping[str, str | None] = {},
+        lists: Sequence[str] = (),
+    ) -> Contact:
+        """Add a contact, on lists that exist. Raises Refused when the address is a contact already."""
+
+    async def change_contact(self, contact_id: int, changes: ContactChanges) -> Contact: ...
+    async def delete_contact(self, contact_id: int) -> None: ...
     async def lists(self) -> list[ListSummary]: ...
+    async def contact_list(self, name: str) -> ListSummary: ...
+    async def create_list(self, name: str) -> ListSummary:
+        """Make sure that there is a list of this name."""
+
+    async def add_to_list(self, name: str, contact_id: int) -> None:
+        """Make sure that the contact is on the list."""
+
+    async def remove_from_list(self, name: str, contact_id: int) -> None:
+        """Make sure that the contact is not on the list."""
+
+    async def suppressions(self, *, search: str = "", limit: int = 100, after: int = 0) -> list[Suppression]: ...
     async def suppress(self, addresses: Sequence[str], *, reason: str) -> int: ...
     async def unsuppress(self, addresses: Sequence[str]) -> int: ...
+    async def lift_suppression(self, suppression_id: int) -> None: ...
+
+    # links in emails
+    async def check_unsubscribe(self, token: str) -> None:
+        """Return if the token of an unsubscribe link is good; changes nothing. Raises NotFound."""
+
+    async def unsubscribe(self, token: str) -> None:
+        """Suppress the address that the email went to, from the next claim on. Again is harmless. Raises NotFound."""
 
     # messages
     async def create(self, content: MessageContent) -> Message: ...
+    async def change(self, message_id: str, changes: ContentChanges) -> Message:
+        """Change some fields of a draft; two who change different ones at once both succeed."""
+
     async def edit(self, message_id: str, content: MessageContent) -> Message:
         """Replace the content of a draft. Raises IllegalTransition unless it is one."""
 
     async def delete(self, message_id: str) -> None: ...
     async def message(self, message_id: str) -> Message: ...
     async def messages(
-        self, *, statuses: Sequence[MessageStatus] = (), limit: int = 50, after: str | None = None
+        self,
+        *,
+        statuses: Sequence[MessageStatus] = (),
+        search: str = "",
+        containing: str = "",
+        limit: int = 50,
+        after: str | None = None,
     ) -> tuple[list[Message], str | None]:
-        """Newest first, and what to give as `after` for the next page (None: no more). Bodies are left out."""
+        """Newest first, and what to give as `after` for the next page (None: no more). Bodies are left out.
+
+        `search` is part of the name or subject, in any case; `containing` of the subject or a body, as written.
+        """
 
     async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
         """Ids of the messages in one of `statuses` whose subject or body contains `text` as written, oldest first."""
@@ -211,7 +261,7 @@ class UseCases(Protocol):
     async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview: ...
 
     # in doubt
-    def in_doubt(self, message_id: str) -> AsyncGenerator[RecipientInDoubt, None]:
+    def in_doubt(self, message_id: str, *, after: int = 0) -> AsyncGenerator[RecipientInDoubt, None]:
         """Everybody in doubt by contact id, streamed as `recipients` are: whoever may leave it early closes it."""
 
     async def accept_in_doubt(
@@ -240,4 +290,32 @@ class UseCases(Protocol):
         It holds a connection to the database: whoever may leave it early closes it (`contextlib.aclosing`).
         """
 
+    async def recipients_page(
+        self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
+    ) -> tuple[list[Recipient], int | None]:
+        """By contact id, and what to give as `after` for the next page (None: no more)."""
+
     async def history(self, message_id: str) -> list[HistoryEntry]: ...
+
+    # the hold, over all messages
+    async def hold(self) -> Hold: ...
+    async def put_hold(self, asked_by: AskedBy) -> Hold:
+        """Let nothing begin and nothing be claimed, with a reason. When it returns no claim is under way; what was
+        claimed before may still leave, and `in_flight` counts it. A hold that is on already is kept as it is."""
+
+    async def release_hold(self, asked_by: AskedBy) -> Hold:
+        """Take the hold away, and wake what waited, oldest first. Again is harmless."""
+
+    # keys of the API
+    async def create_key(self, name: str, role: Role) -> NewApiKey:
+        """Make a key and return it, the one time that it can be read. Raises Refused when the name is in use."""
+
+    async def keys(self) -> list[ApiKey]:
+        """Every key that was ever made, oldest first; revoked ones too."""
+
+    async def revoke_key(self, key_id: int) -> ApiKey:
+        """Have a key open nothing from now on. Again is harmless."""
+
+    # servers
+    async def check_servers(self) -> None:
+        """Return if PostgreSQL and Temporal answer. Raises Unreachable, and names the one that does not."""

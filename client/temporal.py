@@ -36,6 +36,7 @@ SEARCH_ATTRIBUTES = (MESSAGE_ID, STATUS, MESSAGE_NAME)
 
 _CONNECT_WITHIN_SECONDS = 5.0
 _CALL_WITHIN = timedelta(seconds=10)
+_PING_WITHIN = timedelta(seconds=3)
 _TASK_TIMEOUT = timedelta(seconds=5)
 _LONGEST_KEYWORD = 255  # SQL visibility refuses longer ones
 
@@ -93,6 +94,13 @@ class Workflows:
     def __init__(self, client: Client, *, knobs: Knobs | None = None) -> None:
         self._client = client
         self._knobs = knobs or Knobs()
+
+    async def ping(self) -> None:
+        """Ask whether Temporal is there."""
+        try:
+            await self._client.service_client.check_health(timeout=_PING_WITHIN)
+        except RPCError as error:
+            raise _unreachable(error) from error
 
     async def start(
         self, message_id: str, generation: int, name: str, status: MessageStatus = MessageStatus.SCHEDULED

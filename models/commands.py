@@ -8,6 +8,9 @@ from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
+from models.contact import is_storable
+from models.errors import InvalidInput
+
 
 class Verb(StrEnum):
     """What an operator can ask of a message once it is written."""
@@ -33,6 +36,15 @@ class ReceiptOutcome(StrEnum):
     DONE = "done"
     REFUSED = "refused"
     SUPERSEDED = "superseded"
+
+
+LONGEST_REASON = 500  # characters
+
+
+def check_reason(reason: str) -> None:
+    """Raise InvalidInput unless the reason can be kept."""
+    if len(reason) > LONGEST_REASON or not is_storable(reason):
+        raise InvalidInput(f"The reason is one text of at most {LONGEST_REASON} characters.", field="reason")
 
 
 class Command(BaseModel):

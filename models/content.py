@@ -6,7 +6,7 @@ import re
 
 from models.audience import check_audience
 from models.contact import check_address
-from models.errors import InvalidInput
+from models.errors import InvalidInput, check_all
 from models.message import MessageContent
 
 LONGEST_NAME = 200  # characters; of the message's name and the sender's
@@ -18,19 +18,23 @@ _LINE_BREAKS = re.compile("[\n\r\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 
 
 def check_content(content: MessageContent) -> None:
-    """Refuse content that cannot be an email. Raises InvalidInput with one sentence, `field` named in it and on it."""
-    _check_line("name", content.name, LONGEST_NAME, required=True)
-    _check_mailbox("from_address", content.from_address)
-    _check_line("from_name", content.from_name, LONGEST_NAME, required=False)
-    if content.reply_to is not None:
-        _check_mailbox("reply_to", content.reply_to)
-    _check_line("subject", content.subject, LONGEST_SUBJECT, required=True)
+    """Refuse content that cannot be an email. Raises InvalidInput with a sentence for each field, which it names."""
+    check_all(
+        lambda: _check_line("name", content.name, LONGEST_NAME, required=True),
+        lambda: _check_mailbox("from_address", content.from_address),
+        lambda: _check_line("from_name", content.from_name, LONGEST_NAME, required=False),
+        lambda: _check_mailbox("reply_to", content.reply_to) if content.reply_to is not None else None,
+        lambda: _check_line("subject", content.subject, LONGEST_SUBJECT, required=True),
+        lambda: _check_there_is_a_body(content),
+        lambda: _check_body("html", content.html or ""),
+        lambda: _check_body("text", content.text or ""),
+        lambda: check_audience(content.audience),
+    )
+
+
+def _check_there_is_a_body(content: MessageContent) -> None:
     if not (content.html or "").strip() and not (content.text or "").strip():
         raise InvalidInput("html, text: the message has no body; give at least one of them.", field="html")
-    for field, body in (("html", content.html), ("text", content.text)):
-        if body is not None:
-            _check_body(field, body)
-    check_audience(content.audience)
 
 
 def _check_line(field: str, text: str, longest: int, *, required: bool) -> None:

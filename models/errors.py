@@ -1,7 +1,12 @@
 """The errors a user can meet. The docstring of each class says when; its text is the sentence the user reads.
 
-SendgateError
+SendgateError           500  exit 1
 ├── InvalidInput            422  exit 2   a value is wrong; `field` names it where one is to blame
+│   ├── Unreadable          400           not JSON, not UTF-8: nothing can be said of its values
+│   └── TooLarge            413
+├── NoKey                   401  exit 1   no API key, or one that opens nothing
+├── NotAllowed              403  exit 1   the key's role does not allow it
+├── TooManyFailures         429  exit 1   too many wrong keys; `details.retry_after_seconds`
 ├── NotFound                404  exit 4
 ├── Refused                 409  exit 3   right in itself, not in the present state
 │   ├── IllegalTransition                 the command is not legal in the message's status
@@ -11,7 +16,8 @@ SendgateError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, ClassVar
 
 
@@ -36,6 +42,66 @@ class InvalidInput(SendgateError):
         self.field = field
         if code:
             self.code = code  # type: ignore[misc]  # a finer code for one instance: at_in_past, empty_audience
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Run every check. Raises one InvalidInput for all that fail, whose `details["fields"]` says what of each field."""
+    failed: list[InvalidInput] = []
+    for check in checks:
+        try:
+            check()
+        except InvalidInput as error:
+            failed.append(error)
+    if len(failed) == 1:
+        raise failed[0]
+    if failed:
+        fields: dict[str, str] = {}
+        for each in failed:
+            fields |= each.details.get("fields") or {each.field or "": each.message}
+        sentences = " ".join(each.message for each in failed)
+        raise InvalidInput(sentences, field=failed[0].field, code=failed[0].code, fields=fields)
+
+
+@contextmanager
+def blaming(field: str) -> Iterator[None]:
+    """Name the field that is to blame for an InvalidInput of the body that names none."""
+    try:
+        yield
+    except InvalidInput as error:
+        if error.field is None:
+            error.field = field
+            error.details["field"] = field
+        raise
+
+
+class Unreadable(InvalidInput):
+    """What was given cannot be parsed."""
+
+    code = "unreadable"
+
+
+class TooLarge(InvalidInput):
+    """What was given is larger than is taken."""
+
+    code = "too_large"
+
+
+class NoKey(SendgateError):
+    """An API key is needed, and none was given, or one that opens nothing."""
+
+    code = "no_key"
+
+
+class NotAllowed(SendgateError):
+    """The role of the API key does not allow this."""
+
+    code = "not_allowed"
+
+
+class TooManyFailures(SendgateError):
+    """Too many wrong API keys came from there; wait."""
+
+    code = "too_many_failures"
 
 
 class NotFound(SendgateError):

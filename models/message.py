@@ -80,6 +80,21 @@ class MessageContent(BaseModel):
     audience: Audience = Audience()
 
 
+class ContentChanges(BaseModel):
+    """What to change of a draft's content; a field that was not given stays as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = ""
+    from_address: str = ""
+    from_name: str = ""
+    reply_to: str | None = None
+    subject: str = ""
+    html: str | None = Field(None, description="null takes it away.")
+    text: str | None = Field(None, description="null takes it away.")
+    audience: Audience = Field(Audience(), description="The whole new audience.")
+
+
 class Message(MessageContent):
     """A message as every door shows it (CONTRACT: Message)."""
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from models.contact import check_time_zone, shown
 from models.durations import Interval
-from models.errors import InvalidInput
+from models.errors import InvalidInput, check_all
 from models.retry import RetryRule
 from models.throttle import ThrottleRule
 from models.wall_clock import in_zone
@@ -113,16 +113,17 @@ def check_schedule(schedule: Schedule, *, now: datetime) -> None:
 
     What depends on the zones of the audience is `models.slots.check_plan`. Raises InvalidInput with one sentence.
     """
-    _check_zones(schedule)
-    if schedule.throttle is not None:
-        _check_throttle(schedule.throttle, by_contact_zone=schedule.is_by_contact_zone)
-    _check_rate(schedule.emails_per_second)
-    _check_retry(schedule.retry)
+    throttle, by_contact_zone = schedule.throttle, schedule.is_by_contact_zone
+    check_all(
+        lambda: _check_zones(schedule),
+        lambda: _check_throttle(throttle, by_contact_zone=by_contact_zone) if throttle is not None else None,
+        lambda: _check_rate(schedule.emails_per_second),
+        lambda: _check_retry(schedule.retry),
+    )
     if (ends_at := end_of(schedule)) is not None:
         _check_farthest(ends_at, "ends_at", now)
     if schedule.at is None:
         return
-    by_contact_zone = schedule.is_by_contact_zone
     at = in_zone(schedule.at, "UTC" if by_contact_zone else schedule.time_zone)
     next_day = by_contact_zone and schedule.passed_zones is PassedZones.NEXT_DAY
     # Over by years is over in every zone; what is nearer depends on the zones of the audience.

@@ -72,19 +72,31 @@ async def check_lists_exist(connection: Connection, audience: Audience) -> None:
             )
 
 
+async def size(connection: Connection, audience: Audience) -> int:
+    """Return how many contacts are in the audience, suppressed ones included: the part of a preview that is cheap."""
+    if audience.where or audience.exclude_lists or audience.exclude_recipients_of:
+        statement, values = audience_sql(audience)
+        counted: int = await connection.fetchval(f"select count(*) from ({statement}) as a", *values)
+        return counted
+    # By the index of the lists alone: a member is a contact, and of one list nobody comes twice.
+    whom = "*" if len(set(audience.lists)) == 1 else "distinct m.contact_id"
+    on_lists: int = await connection.fetchval(
+        f"select count({whom}) from list_members as m join lists as l on l.id = m.list_id where l.name = any($1)",
+        list(audience.lists),
+    )
+    return on_lists
+
+
 async def preview(connection: Connection, audience: Audience, sample: int = 5) -> Preview:
     """Count the audience as it is now, and show its first contacts."""
     kept, values = audience_sql(audience)
-    all_of_it, more_values = audience_sql(
-        audience.model_copy(update={"exclude_lists": (), "exclude_recipients_of": ()}), first=len(values) + 1
-    )
     counts = await connection.fetchrow(
-        "select count(*) as count, count(*) filter (where suppressed) as suppressed,"
-        f" (select count(*) from ({all_of_it}) as all_of_it) as before_exclusions from ({kept}) as kept",
-        *values,
-        *more_values,
+        f"select count(*) as count, count(*) filter (where suppressed) as suppressed from ({kept}) as kept", *values
     )
     assert counts is not None
+    excludes = audience.exclude_lists or audience.exclude_recipients_of
+    without_exclusions = audience.model_copy(update={"exclude_lists": (), "exclude_recipients_of": ()})
+    before_exclusions = await size(connection, without_exclusions) if excludes else counts["count"]
     rows = await connection.fetch(
         "select c.*, s.reason as suppressed, array(select l.name from list_members as m"
         " join lists as l on l.id = m.list_id where m.contact_id = c.id order by l.name) as lists"
@@ -96,7 +108,7 @@ async def preview(connection: Connection, audience: Audience, sample: int = 5) -
     return Preview(
         count=counts["count"],
         suppressed=counts["suppressed"],
-        excluded=counts["before_exclusions"] - counts["count"],
+        excluded=max(0, before_exclusions - counts["count"]),  # people may come and go between the two
         sample=[contact_of(row) for row in rows],
     )
 

@@ -72,13 +72,13 @@ class ContactCsv:
         try:
             self._file = Path(path).open("rb")  # noqa: SIM115 — closed by __exit__
         except (OSError, ValueError) as error:
-            raise InvalidInput(_unreadable(path, error), field="file") from None
+            raise InvalidInput(unreadable(path, error), field="file") from None
         try:
             self.bytes_total = Path(path).stat().st_size
             self._delimiter, self._columns = _read_header(self._next_line())
         except OSError as error:
             self._file.close()
-            raise InvalidInput(_unreadable(path, error), field="file") from None
+            raise InvalidInput(unreadable(path, error), field="file") from None
         except BaseException:
             self._file.close()
             raise
@@ -98,7 +98,7 @@ class ContactCsv:
                 if line.text.strip() or line.problem:
                     yield self._checked(line)
         except OSError as error:
-            raise InvalidInput(_unreadable(self._file.name, error), field="file") from error
+            raise InvalidInput(unreadable(self._file.name, error), field="file") from error
 
     def _checked(self, line: _Line) -> ContactRow | RejectedLine:
         try:
@@ -265,7 +265,8 @@ def _check_columns(columns: list[str]) -> None:
             raise InvalidInput(f"Column {number} of the header: {error.message}", field="file") from None
 
 
-def _unreadable(path: object, error: OSError | ValueError) -> str:
+def unreadable(path: object, error: OSError | ValueError) -> str:
+    """Return the sentence for a file that cannot be opened or read."""
     name = shown(str(path))
     if isinstance(error, FileNotFoundError):
         return f"There is no file {name}."

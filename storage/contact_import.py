@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from models.contact import ImportResult, RejectedLine, check_list_name
+from models.errors import blaming
 from storage.contact_csv import ContactCsv, ContactRow
 from storage.database import Pool
 from storage.named_sql import load
@@ -36,7 +37,8 @@ async def import_csv(
     nobody sees any of it. Raises InvalidInput, with nothing changed, when the whole file cannot be used.
     """
     if list_name is not None:
-        list_name = check_list_name(list_name)
+        with blaming("list"):
+            list_name = check_list_name(list_name)
     rejected: list[RejectedLine] = []
     with await asyncio.to_thread(ContactCsv, path) as source:
         async with pool.acquire() as connection, connection.transaction():

@@ -6,6 +6,7 @@ that no door can leave it out.
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping, Sequence
 
 import asyncpg
@@ -24,8 +25,8 @@ from models.contact import (
     is_storable,
     shown,
 )
-from models.errors import InvalidInput, NotFound, Refused
-from storage.database import Connection
+from models.errors import InvalidInput, NotFound, Refused, blaming
+from storage.database import Connection, Pool
 from storage.named_sql import load
 
 _sql = load("contacts")
@@ -55,10 +56,16 @@ def contact_of(row: asyncpg.Record) -> Contact:
 
 
 async def list_contacts(
-    connection: Connection, *, list_name: str | None = None, limit: int = 100, after: int = 0
+    connection: Connection, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0
 ) -> list[Contact]:
-    """Return the next `limit` contacts with an id above `after`, by id. Raises NotFound if there is no such list."""
-    if list_name is None:
+    """Return the next `limit` contacts with an id above `after`, by id, whose address begins like `search`.
+
+    Raises NotFound if there is no such list.
+    """
+    if search.strip():
+        list_id = None if list_name is None else await _list_id(connection, list_name)
+        page = _sql.search(connection, list_id=list_id, pattern=_pattern(search), after=_id(after), limit=limit)
+    elif list_name is None:
         page = _sql.page_of_contacts(connection, after=_id(after), limit=limit)
     else:
         list_id = await _list_id(connection, list_name)
@@ -84,14 +91,16 @@ async def create_contact(
     connection: Connection, address: str, *, time_zone: str | None = None, attributes: Mapping[str, str | None] = {}
 ) -> Contact:
     """Add a contact. Raises AlreadyContact if the address, in any spelling, is one."""
-    address = check_address(address)
+    with blaming("address"):
+        address = check_address(address)
     key = address_key(address)
     kept, _ = _check_attributes(attributes)
+    zone = _check_zone(time_zone)
     created = await _sql.insert_contact(
         connection,
         address=address,
         address_key=key,
-        time_zone=check_time_zone(time_zone) if time_zone else None,
+        time_zone=zone,
         attributes=kept,
     )
     if created is None:
@@ -105,9 +114,11 @@ async def update_contact(connection: Connection, contact_id: int, changes: Conta
     Ledger rows keep the address they were written with.
     """
     given = changes.model_fields_set
-    address = check_address(changes.address) if "address" in given else None
+    with blaming("address"):
+        address = check_address(changes.address) if "address" in given else None
     key = address_key(address) if address is not None else None
     kept, removed = _check_attributes(changes.attributes)
+    zone = _check_zone(changes.time_zone)
     try:
         # In a transaction of its own (a savepoint within the caller's), which the unique violation then ends alone.
         async with connection.transaction():
@@ -117,7 +128,7 @@ async def update_contact(connection: Connection, contact_id: int, changes: Conta
                 address=address,
                 address_key=key,
                 change_time_zone="time_zone" in given,
-                time_zone=check_time_zone(changes.time_zone) if changes.time_zone else None,
+                time_zone=zone,
                 attributes=kept,
                 removed=removed,
             )
@@ -146,7 +157,7 @@ async def list_lists(connection: Connection) -> list[ListSummary]:
 
 async def get_list(connection: Connection, name: str) -> ListSummary:
     """Return one list with its size. Raises NotFound."""
-    row = await _sql.list_summary(connection, name=check_list_name(name))
+    row = await _sql.list_summary(connection, name=_check_list(name))
     if row is None:
         raise _no_list(name)
     return ListSummary(**row)
@@ -154,7 +165,7 @@ async def get_list(connection: Connection, name: str) -> ListSummary:
 
 async def create_list(connection: Connection, name: str) -> ListSummary:
     """Make sure that the list exists."""
-    await _sql.create_list(connection, name=check_list_name(name))
+    await _sql.create_list(connection, name=_check_list(name))
     return await get_list(connection, name)
 
 
@@ -194,9 +205,12 @@ async def unsuppress(connection: Connection, addresses: Sequence[str]) -> int:
     return int(await _sql.unsuppress(connection, address_keys=list(_by_key(addresses))))
 
 
-async def list_suppressions(connection: Connection, *, limit: int = 100, after: int = 0) -> list[Suppression]:
-    """Return the next `limit` suppressions with an id above `after`, by id."""
-    page = _sql.page_of_suppressions(connection, after=_id(after), limit=limit)
+async def list_suppressions(
+    connection: Connection, *, search: str = "", limit: int = 100, after: int = 0
+) -> list[Suppression]:
+    """Return the next `limit` suppressions with an id above `after`, by id, whose address begins like `search`."""
+    pattern = _pattern(search) if search.strip() else None
+    page = _sql.page_of_suppressions(connection, pattern=pattern, after=_id(after), limit=limit)
     return [Suppression(**row) async for row in page]
 
 
@@ -206,23 +220,49 @@ async def delete_suppression(connection: Connection, suppression_id: int) -> Non
         raise NotFound(f"There is no suppression {suppression_id}.")
 
 
+async def address_mailed(connection: Connection | Pool, message_id: str, contact_id: int) -> str | None:
+    """Return the address of a recipient, or of a contact who is not one yet; None: of neither."""
+    address: str | None = await _sql.address_mailed(connection, message_id=message_id, contact_id=_id(contact_id))
+    return address
+
+
+def _pattern(search: str) -> str:
+    """Return the pattern of addresses that begin like this, as keys are written. Raises InvalidInput."""
+    if not is_storable(search):
+        raise InvalidInput("search has a character that no address can hold.", field="search")
+    written = unicodedata.normalize("NFC", search.strip().lower())
+    return written.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_") + "%"
+
+
 def _by_key(addresses: Sequence[str]) -> dict[str, str]:
-    checked = [check_address(address) for address in addresses]
+    with blaming("addresses"):
+        checked = [check_address(address) for address in addresses]
     return {address_key(address): address for address in checked}
 
 
 def _check_attributes(attributes: Mapping[str, str | None]) -> tuple[dict[str, str], list[str]]:
     """Return the attributes to set and the names of those to remove: None and the empty text mean absent."""
-    for name, value in attributes.items():
-        check_attribute_name(name)
-        if name in ("email", "time_zone"):
-            raise InvalidInput(f"{name} is no attribute but a field of its own.", field="attributes")
-        check_attribute_value(name, value or "")
+    with blaming("attributes"):
+        for name, value in attributes.items():
+            check_attribute_name(name)
+            if name in ("email", "time_zone"):
+                raise InvalidInput(f"{name} is no attribute but a field of its own.")
+            check_attribute_value(name, value or "")
     return {name: value for name, value in attributes.items() if value}, [n for n, v in attributes.items() if not v]
 
 
+def _check_zone(time_zone: str | None) -> str | None:
+    with blaming("time_zone"):
+        return check_time_zone(time_zone) if time_zone else None
+
+
+def _check_list(name: str) -> str:
+    with blaming("list"):
+        return check_list_name(name)
+
+
 async def _list_id(connection: Connection, name: str) -> int:
-    found: int | None = await _sql.list_id(connection, name=check_list_name(name))
+    found: int | None = await _sql.list_id(connection, name=_check_list(name))
     if found is None:
         raise _no_list(name)
     return found

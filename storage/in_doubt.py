@@ -43,9 +43,9 @@ class Decision:
     reopened: bool = False  # it was sent, and has no workflow yet
 
 
-async def listed(connection: Connection, message_id: str) -> AsyncGenerator[Recipient, None]:
+async def listed(connection: Connection, message_id: str, after: int = 0) -> AsyncGenerator[Recipient, None]:
     """Stream those in doubt by contact id, a page at a time, each page as it is when it is read."""
-    after = 0
+    after = min(after, _LARGEST_ID)
     while True:
         rows = _sql.page(connection, message_id=message_id, after=after, most=_PAGE)
         page = [Recipient(**dict(row)) async for row in rows]

@@ -29,6 +29,7 @@ _STATUS_OF: Mapping[Verdict, RecipientStatus] = {
 NONE_MAILABLE = "none_mailable"
 RATE_LIMITED = "rate_limited"
 _PAGE = 2_000
+_LARGEST_ID = 2**63 - 1
 
 
 class Ledger:
@@ -161,12 +162,23 @@ async def recipients(
     """Stream the recipients of a message by contact id, a page at a time, each page as it is when it is read."""
     after = 0
     while True:
-        rows = _sql.recipients(
-            connection, message_id=message_id, after=after, statuses=[s.value for s in statuses] or None, most=_PAGE
-        )
-        page = [Recipient(**dict(row)) async for row in rows]
+        page = await recipients_page(connection, message_id, statuses, most=_PAGE, after=after)
         for recipient in page:
             yield recipient
         if len(page) < _PAGE:
             return
         after = page[-1].contact_id
+
+
+async def recipients_page(
+    connection: Connection, message_id: str, statuses: Sequence[RecipientStatus], *, most: int, after: int
+) -> list[Recipient]:
+    """Return the next `most` recipients with a contact id above `after`, by contact id."""
+    rows = _sql.recipients(
+        connection,
+        message_id=message_id,
+        after=min(after, _LARGEST_ID),
+        statuses=[s.value for s in statuses] or None,
+        most=most,
+    )
+    return [Recipient(**dict(row)) async for row in rows]

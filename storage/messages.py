@@ -10,6 +10,7 @@ from typing import Any
 
 from models.audience import Audience
 from models.commands import Command, ReceiptOutcome
+from models.contact import is_storable
 from models.errors import NotFound
 from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
 from models.schedule import Schedule, end_of
@@ -52,9 +53,15 @@ async def delete(connection: Connection | Pool, message_id: str) -> bool:
     return await _sql.delete(connection, id=message_id) is not None
 
 
+async def lock(connection: Connection, message_id: str) -> None:
+    """Keep everybody else from changing the message until the end of the transaction."""
+    if is_storable(message_id):
+        await _sql.lock(connection, id=message_id)
+
+
 async def get(connection: Connection | Pool, message_id: str) -> Message:
     """Return a message as every door shows it. Raises NotFound."""
-    row = await _sql.get(connection, id=message_id)
+    row = await _sql.get(connection, id=message_id) if is_storable(message_id) else None
     if row is None:
         raise NotFound(f"There is no message {message_id}.", id=message_id)
     message = _message(row)
@@ -68,10 +75,26 @@ async def times(connection: Connection | Pool, message_id: str) -> MessageTimes:
 
 
 async def page(
-    connection: Connection | Pool, *, statuses: Sequence[MessageStatus], limit: int, after: str | None
+    connection: Connection | Pool,
+    *,
+    statuses: Sequence[MessageStatus],
+    limit: int,
+    after: str | None,
+    search: str = "",
+    containing: str = "",
 ) -> list[Message]:
-    """Return messages, newest first, without bodies and receipts."""
-    rows = _sql.page(connection, statuses=[s.value for s in statuses] or None, after=after, most=limit)
+    """Return messages, newest first, without bodies and receipts.
+
+    `search` is part of the name or subject, in any case; `containing` of the subject or a body, as written.
+    """
+    rows = _sql.page(
+        connection,
+        statuses=[s.value for s in statuses] or None,
+        search=search or None,
+        containing=containing or None,
+        after=after,
+        most=limit,
+    )
     return [_message(row) async for row in rows]
 
 
@@ -143,6 +166,9 @@ async def unfinished_exclusion(connection: Connection | Pool, audience: Audience
 
 async def missing(connection: Connection | Pool, message_ids: Sequence[str]) -> list[str]:
     """Return which of these ids are no messages."""
+    unheard_of = [message_id for message_id in message_ids if not is_storable(message_id)]
+    if unheard_of:
+        return unheard_of
     return [row["wanted"] async for row in _sql.missing(connection, ids=list(message_ids))]
 
 

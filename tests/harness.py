@@ -32,6 +32,7 @@ from workflows.state import Knobs
 
 ROOT = Path(__file__).parent.parent
 OPERATOR = "operator"
+SECRET_KEY = "what signs links"
 
 
 def asked_by(reason: str = "", **fields: Any) -> AskedBy:
@@ -49,7 +50,7 @@ class Harness:
         self.client = client
         self.smtp = smtp
         self.workflows = Workflows(client, knobs=knobs)
-        self.use_cases = BatchMessages(pool, self._connected, self._transport)
+        self.use_cases = BatchMessages(pool, self._connected, self._transport, secret_key=SECRET_KEY)
 
     async def prepare_server(self) -> None:
         await ensure_search_attributes(self.client)

@@ -9,23 +9,24 @@ import asyncio
 import sys
 import traceback
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
-from pathlib import Path
 
 import click
 
 from client.cli.contacts import contacts, lists, suppress, unsuppress
 from client.cli.exits import ExitCode, OutputClosed, exit_code
+from client.cli.hold import hold, release
 from client.cli.in_doubt import in_doubt
+from client.cli.keys import keys
 from client.cli.looking import history, progress, recipients, watch
 from client.cli.messages import messages
 from client.cli.output import complain
 from client.cli.runbooks import runbook
 from client.cli.sending import cancel, copy, pause, resume, send, sendtest, unschedule
+from client.cli.serve import serve
 from client.cli.up import up
 from client.cli.verb import Opener
-from client.interface import UseCases
+from client.doors import open_use_cases
 from models.errors import SendgateError
 
 NAME = "sendgate"
@@ -36,9 +37,10 @@ SECTIONS: dict[str, tuple[click.Command, ...]] = {
     "Messages": (messages, copy, sendtest),
     "Sending and stopping": (send, pause, resume, cancel, unschedule),
     "Looking": (watch, progress, recipients, history),
+    "Stopping everything": (hold, release),
     "Deciding": (in_doubt,),
     "Runbooks": (runbook,),
-    "Local stack": (up,),
+    "Servers": (up, serve, keys),
 }
 
 _WALK_THROUGH = (
@@ -96,14 +98,7 @@ for _commands in SECTIONS.values():
         sendgate.add_command(_command)
 
 
-def _open_use_cases(data: Path | None) -> AbstractAsyncContextManager[UseCases]:
-    # Imported here: it loads Temporal's and PostgreSQL's clients, which `--help` and wrong usage should not wait for.
-    from client.direct import open_use_cases
-
-    return open_use_cases(data)
-
-
-def run(arguments: Sequence[str], open_use_cases: Opener = _open_use_cases) -> int:
+def run(arguments: Sequence[str], open_use_cases: Opener = open_use_cases) -> int:
     """Carry out one command line and return its exit code. Raises nothing; an error is one line on standard error."""
     options = arguments[: list(arguments).index("--")] if "--" in arguments else arguments
     as_json, debug = "--json" in options, "--debug" in options

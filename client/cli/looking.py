@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import csv
-import io
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
@@ -12,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import click
 from rich.live import Live
 
+from client import recipients_csv
 from client.cli import show, show_progress
 from client.cli.inputs import Seconds
 from client.cli.output import Output
@@ -132,23 +131,13 @@ async def _show_first(out: Output, rows: AsyncIterator[Recipient], limit: int) -
 
 async def _write_csv(out: Output, rows: AsyncIterator[Recipient]) -> None:
     """Write a header and the rows; an error before the first row leaves standard output empty."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(Recipient.model_fields)
-    waiting = 0
+    written, waiting = recipients_csv.header(), []
     async for row in rows:
-        writer.writerow([_cell(getattr(row, name)) for name in Recipient.model_fields])
-        waiting += 1
-        if waiting == _ROWS_A_WRITE:
-            out.write(buffer.getvalue())
-            buffer.seek(0)
-            buffer.truncate()
-            waiting = 0
-    out.write(buffer.getvalue())
-
-
-def _cell(value: object) -> object:
-    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+        waiting.append(row)
+        if len(waiting) == _ROWS_A_WRITE:
+            out.write(written + recipients_csv.lines(waiting))
+            written, waiting = "", []
+    out.write(written + recipients_csv.lines(waiting))
 
 
 @verb("history", examples=("sendgate history ID",))

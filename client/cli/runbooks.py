@@ -7,7 +7,6 @@ import sys
 import threading
 from contextlib import suppress
 from datetime import timedelta
-from pathlib import Path
 
 import click
 
@@ -147,7 +146,7 @@ def _asked_by(reason: str) -> AskedBy:
     params=_common_options(),
     examples=("sendgate runbook list", "sendgate runbook list --json"),
 )
-def list_runbooks(*, as_json: bool, data: Path | None) -> ExitCode:
+def list_runbooks(*, as_json: bool, **_: object) -> ExitCode:
     """List the runbooks. It needs no server."""
     found = [
         {"name": each.name, "summary": each.runbook.summary if each.runbook else f"cannot be loaded: {each.problem}"}

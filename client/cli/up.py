@@ -18,7 +18,13 @@ from client.cli.output import Output, console_of
 from client.cli.verb import Verb
 from client.local.stack_file import FILE_NAME, Stack, data_directory
 
-_PORTS = {"temporal": "Temporal", "ui": "Temporal's UI", "postgres": "PostgreSQL", "smtp": "the mail catcher"}
+_PORTS = {
+    "temporal": "Temporal",
+    "ui": "Temporal's UI",
+    "postgres": "PostgreSQL",
+    "smtp": "the mail catcher",
+    "api": "the API",
+}
 
 
 def _port_options(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
@@ -45,7 +51,7 @@ def _port_options(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
 @click.option("--json", "as_json", is_flag=True, help="Print the addresses as one JSON document once all is ready.")
 @click.option("--debug", is_flag=True, expose_value=False, help="Show the traceback of an unexpected error.")
 def up(*, data: Path | None, no_ui: bool, as_json: bool, **ports: int | None) -> ExitCode:
-    """Run the local stack: PostgreSQL, Temporal with its UI, a mail catcher and a worker.
+    """Run the local stack: PostgreSQL, Temporal with its UI, a mail catcher, a worker and the API.
 
     Prints the addresses when everything is ready, then one line per event; a part that dies is started again. Ctrl-C
     stops all of it, a second Ctrl-C at once. The next run finds the data, and ends what a killed one left.
@@ -84,6 +90,7 @@ def _table(stack: Stack) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     rows = {
+        "API": stack.api_url,
         "Temporal UI": stack.ui_url,
         "Temporal": f"{stack.temporal_address}, namespace {stack.temporal_namespace}"
         + ("" if "temporal" in stack.pids else " (TEMPORAL_ADDRESS)"),
@@ -101,7 +108,8 @@ def _table(stack: Stack) -> Table:
 
 
 def _without_password(stack: Stack) -> Stack:
-    """What a terminal or a log may show; `stack.json` has the password."""
+    """What a terminal or a log may show; `stack.json` has the password and the key."""
+    stack = stack.model_copy(update={"api_key": "***" if stack.api_key else None})
     parts = urlsplit(stack.database_url)
     if parts.password is None:
         return stack

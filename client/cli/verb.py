@@ -14,9 +14,10 @@ import click
 
 from client.cli.exits import ExitCode
 from client.cli.output import Output
+from client.doors import Place
 from client.interface import AskedBy, UseCases
 
-Opener = Callable[[Path | None], AbstractAsyncContextManager[UseCases]]
+Opener = Callable[[Place], AbstractAsyncContextManager[UseCases]]
 #: What a verb does: `work(use, out, **options)`. None is DONE.
 Work = Callable[..., Awaitable[ExitCode | None]]
 #: Refuses options that do not go together (UsageError, InvalidInput); given all of them by name.
@@ -55,13 +56,24 @@ def verb(name: str, *, examples: Sequence[str], check: Check | None = None) -> C
 
     def decorate(work: Work) -> click.Command:
         @functools.wraps(work)
-        def callback(*, as_json: bool, data: Path | None, **given: object) -> ExitCode:
+        def callback(
+            *,
+            as_json: bool,
+            data: Path | None,
+            url: str | None,
+            api_key: str | None,
+            direct: bool,
+            **given: object,
+        ) -> ExitCode:
             open_use_cases: Opener = click.get_current_context().obj
+            if url and (data or direct):
+                raise click.UsageError("--url excludes --data and --direct: each names a place of its own.")
+            place = Place(data=data, url=url, api_key=api_key, direct=direct)
             if check is not None:
                 check({**given, "as_json": as_json})
 
             async def carry_out() -> ExitCode:
-                async with open_use_cases(data) as use:
+                async with open_use_cases(place) as use:
                     return await work(use, Output(as_json=as_json), **given) or ExitCode.DONE
 
             try:
@@ -107,12 +119,9 @@ def _common_options() -> list[click.Parameter]:
             metavar="DIR",
             help="Folder of the local stack.  [default: SENDGATE_DATA, else ./.sendgate, else the environment]",
         ),
-        click.Option(
-            ["--direct"],
-            is_flag=True,
-            expose_value=False,
-            help="Work on the database and Temporal without the API; the only way yet.",
-        ),
+        click.Option(["--url"], metavar="URL", help="The API to ask.  [default: SENDGATE_URL, else the local stack's]"),
+        click.Option(["--api-key"], metavar="KEY", help="Key of the API.  [default: SENDGATE_API_KEY, or the stack's]"),
+        click.Option(["--direct"], is_flag=True, help="Work on the database and Temporal, without the API."),
         click.Option(["--debug"], is_flag=True, expose_value=False, help="Show the traceback of an unexpected error."),
     ]
 

@@ -13,7 +13,7 @@ from models.errors import InvalidInput
 
 HOST = "127.0.0.1"
 #: What a stack takes when it is the only one. Not 5432: a PostgreSQL of the machine's own may come up there later.
-WELL_KNOWN: Mapping[str, int] = {"temporal": 7233, "ui": 8233, "postgres": 55432, "smtp": 2525}
+WELL_KNOWN: Mapping[str, int] = {"temporal": 7233, "ui": 8233, "postgres": 55432, "smtp": 2525, "api": 8080}
 _STEP = 10  # the second stack's Temporal is at 7243: still recognised by a human
 _STEPS = 20
 

@@ -22,6 +22,7 @@ from models.errors import InvalidInput
 NAMESPACE = "default"  # the one that Temporal's dev server makes
 _TEMPORAL_GRACE_SECONDS = 1.5  # it may take 3 s to say goodbye to itself; killed, it loses nothing either
 _WORKER_GRACE_SECONDS = 65.0  # the worker gives itself 60 s to drain
+_API_GRACE_SECONDS = 20.0  # it gives itself 15 s to finish what it is asked
 
 
 def postgres_program(data: Path, environment: Mapping[str, str], cluster: PostgresCluster, port: int) -> Program:
@@ -104,7 +105,35 @@ def mail_catcher_program(data: Path, environment: Mapping[str, str], mailbox: Pa
 
 
 def worker_program(stack: Stack, environment: Mapping[str, str]) -> Program:
-    """The worker on the addresses of `stack`; what the environment says of servers that are not ours stays."""
+    """The worker on the addresses of `stack`."""
+    return Program(
+        name="The worker",
+        key="worker",
+        command=_python_module("worker"),
+        environment=_environment_on(stack, environment),
+        directory=_code(),
+        log=_log(stack.data, "worker"),
+        grace_seconds=_WORKER_GRACE_SECONDS,
+    )
+
+
+def api_program(stack: Stack, environment: Mapping[str, str], port: int, admin_key: str) -> Program:
+    """The API on the addresses of `stack`, for this machine alone."""
+    own = {"SENDGATE_HTTP_HOST": HOST, "SENDGATE_HTTP_PORT": str(port), "SENDGATE_ADMIN_KEY": admin_key}
+    return Program(
+        name="The API",
+        key="api",
+        command=[*_python_module("client"), "serve"],
+        environment=_environment_on(stack, environment) | own,
+        directory=_code(),
+        log=_log(stack.data, "api"),
+        ports=(port,),
+        grace_seconds=_API_GRACE_SECONDS,
+    )
+
+
+def _environment_on(stack: Stack, environment: Mapping[str, str]) -> dict[str, str]:
+    """Name the servers of `stack`; what the environment says of servers that are not ours stays."""
     changed = dict(environment)
     if "temporal" in stack.pids:
         changed = environment_of_own_temporal(environment)
@@ -112,20 +141,11 @@ def worker_program(stack: Stack, environment: Mapping[str, str]) -> Program:
     if stack.mailbox is not None:
         for name in ("SENDGATE_SMTP_USERNAME", "SENDGATE_SMTP_PASSWORD", "SENDGATE_SMTP_TLS"):
             changed.pop(name, None)  # our own catcher knows neither users nor TLS
-    changed |= {
+    return changed | {
         "SENDGATE_DATABASE_URL": stack.database_url,
         "SENDGATE_SMTP_HOST": stack.smtp_host,
         "SENDGATE_SMTP_PORT": str(stack.smtp_port),
     }
-    return Program(
-        name="The worker",
-        key="worker",
-        command=_python_module("worker"),
-        environment=changed,
-        directory=_code(),
-        log=_log(stack.data, "worker"),
-        grace_seconds=_WORKER_GRACE_SECONDS,
-    )
 
 
 def environment_of_own_temporal(environment: Mapping[str, str]) -> dict[str, str]:

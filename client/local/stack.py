@@ -12,12 +12,14 @@ from pathlib import Path
 import asyncpg
 
 from client.local.data_folder import held_folder
+from client.local.own_keys import admin_key_of, secret_key_of
 from client.local.part import DidNotStart, Part, Program, Say
 from client.local.ports import HOST, Ports, is_free
 from client.local.postgres import PostgresCluster
 from client.local.processes import ProcessFile
 from client.local.programs import (
     NAMESPACE,
+    api_program,
     mail_catcher_program,
     postgres_program,
     temporal_cli,
@@ -30,7 +32,7 @@ from settings import Settings, read_settings
 from storage.database import migrate, open_pool
 
 DATABASE = "sendgate"
-_STOP_ORDER = ("worker", "smtp", "temporal", "postgres")  # the worker first: it gives back what it has claimed
+_STOP_ORDER = ("api", "worker", "smtp", "temporal", "postgres")  # the worker first: it gives back what it has claimed
 _CHOICES_OF_PORTS = 5  # another program, or another stack, may take a port between our look and the start
 
 
@@ -40,7 +42,7 @@ class StackOptions:
 
     data: Path  # absolute
     ui: bool = True
-    ports: Mapping[str, int] = field(default_factory=dict)  # temporal, ui, postgres, smtp → the port it must have
+    ports: Mapping[str, int] = field(default_factory=dict)  # temporal, ui, postgres, smtp, api → the port it must have
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
 
@@ -89,7 +91,7 @@ class LocalStack:
 
     def __init__(self, options: StackOptions, settings: Settings, say: Say) -> None:
         self._data = options.data
-        self._environment = options.environment
+        self._environment = dict(options.environment)
         self._settings = settings
         self._ui = options.ui
         self._say = say
@@ -103,11 +105,12 @@ class LocalStack:
         for left in await self._processes.end_leftovers():
             self._say(f"Ended what an earlier run had left: {left}.")
         self._ports.require_given()
+        # Links in emails are good for as long as this key stays.
+        self._environment["SENDGATE_SECRET_KEY"] = secret_key_of(self._settings, self._data)
         async with asyncio.TaskGroup() as servers:
             database = servers.create_task(self._start_database())
             temporal = servers.create_task(self._start_temporal())
             next_hop = servers.create_task(self._start_next_hop())
-        self._ports.remember()
         temporal_address, temporal_namespace, ui_url = temporal.result()
         smtp_host, smtp_port, mailbox = next_hop.result()
         stack = Stack(
@@ -122,7 +125,12 @@ class LocalStack:
             mailbox=mailbox,
             pids=self._processes.pids,
         )
-        await self._start_part(worker_program(stack, self._environment))
+        async with asyncio.TaskGroup() as programs:
+            programs.create_task(self._start_part(worker_program(stack, self._environment)))
+            api = programs.create_task(self._start_api(stack))
+        api_url, api_key = api.result()
+        stack = stack.model_copy(update={"api_url": api_url, "api_key": api_key})
+        self._ports.remember()
 
         def publish() -> Stack:
             current = stack.model_copy(update={"pids": self._processes.pids})
@@ -191,6 +199,12 @@ class LocalStack:
             ("smtp",), lambda port: mail_catcher_program(self._data, self._environment, mailbox, port)
         )
         return HOST, port, mailbox
+
+    async def _start_api(self, stack: Stack) -> tuple[str, str]:
+        """Return the API's address, and an administrator's key for it."""
+        key = admin_key_of(self._settings)
+        (port,) = await self._start_on_ports(("api",), lambda port: api_program(stack, self._environment, port, key))
+        return f"http://{HOST}:{port}", key
 
     async def _start_on_ports(self, names: tuple[str, ...], program: Callable[..., Program]) -> tuple[int, ...]:
         """Start a part on ports for `names`, on others if somebody was faster, and return the ports."""

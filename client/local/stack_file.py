@@ -33,6 +33,8 @@ class Stack(BaseModel):
     ui_url: str | None = Field(None, description="Temporal's UI; null with --no-ui or a Temporal that is not ours.")
     smtp_host: str
     smtp_port: int
+    api_url: str | None = Field(None, description="The REST API; its documentation is at /docs.")
+    api_key: str | None = Field(None, description="An administrator's key of the API.")
     mailbox: Path | None = Field(None, description="The catcher's Maildir; null when the next hop is not ours.")
     pids: dict[str, int] = Field(default_factory=dict, description="Part → process, of the parts that `up` started.")
 

@@ -8,6 +8,23 @@ select c.*, s.reason as suppressed, n.lists
  where c.id > :after
  order by c.id limit :limit;
 
+-- name: search
+-- Whose address begins like this, on a list or anywhere. The pattern has no wildcard but its last character.
+select c.*, s.reason as suppressed, n.lists
+  from contacts as c
+  left join suppressions as s using (address_key)
+ cross join lateral (select array(select l.name from list_members as m join lists as l on l.id = m.list_id
+                                   where m.contact_id = c.id order by l.name) as lists) as n
+ where c.id > :after and c.address_key like :pattern
+   and (cast(:list_id as bigint) is null
+        or exists (select from list_members as m where m.list_id = :list_id and m.contact_id = c.id))
+ order by c.id limit :limit;
+
+-- name: address_mailed$
+-- Where the email went: the ledger's frozen address; or the contact's, of somebody who is in no ledger yet.
+select coalesce((select address from recipients where message_id = :message_id and contact_id = :contact_id),
+                (select address from contacts where id = :contact_id));
+
 -- name: page_of_members
 -- The same of one list; its own statement, so that the list's index gives the order.
 select c.*, s.reason as suppressed, n.lists
@@ -91,7 +108,9 @@ with gone as (delete from suppressions where address_key = any(:address_keys::te
 select count(*) from gone;
 
 -- name: page_of_suppressions
-select id, address, reason, created_at from suppressions where id > :after order by id limit :limit;
+select id, address, reason, created_at from suppressions
+ where id > :after and (cast(:pattern as text) is null or address_key like :pattern)
+ order by id limit :limit;
 
 -- name: delete_suppression$
 delete from suppressions where id = :suppression_id returning id;

@@ -14,6 +14,9 @@ returning id;
 -- Only a draft can be deleted; its commands and receipts stay.
 delete from messages where id = :id and status = 'draft' returning id;
 
+-- name: lock!
+select from messages where id = :id for update;
+
 -- name: get^
 select m.*, counts_of(m.id) as counts, exists (select from hold) as hold,
        unanswered_command(m) as unanswered
@@ -26,6 +29,11 @@ select m.id, m.name, m.from_address, m.from_name, m.reply_to, m.subject, null as
        counts_of(m.id) as counts, exists (select from hold) as hold, unanswered_command(m) as unanswered
   from messages m
  where (cast(:statuses as text[]) is null or m.status::text = any (:statuses))
+   and (cast(:search as text) is null
+        or position(lower(:search) in lower(m.name)) > 0 or position(lower(:search) in lower(m.subject)) > 0)
+   and (cast(:containing as text) is null
+        or position(cast(:containing as text) in coalesce(m.html, '')) > 0
+        or position(:containing in coalesce(m.text, '')) > 0 or position(:containing in m.subject) > 0)
    and (cast(:after as text) is null
         or (m.created_at, m.id) < (select created_at, id from messages where id = :after))
  order by m.created_at desc, m.id desc

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 
+import httpx
 import psutil
 import pytest
 
@@ -188,6 +189,31 @@ async def test_the_worker_is_started_again_when_it_is_killed(running: Up) -> Non
     assert "The worker was killed by SIGKILL; starting it again in 0.5 s" in running.said
 
 
+async def test_the_api_answers_with_the_key_of_the_file_and_is_started_again_when_it_is_killed(running: Up) -> None:
+    stack = await running.ready()
+    assert stack.api_url is not None
+    assert stack.api_key is not None
+    headers = {"Authorization": f"Bearer {stack.api_key}"}
+    async with httpx.AsyncClient(base_url=stack.api_url, headers=headers) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        assert (await client.get("/v1/keys")).json() == {"items": []}
+        assert (await client.get("/v1/keys", headers={"Authorization": "Bearer x"})).status_code == 401
+        await eventually(lambda: "Passwords" in running.said)
+        assert stack.api_url in running.said
+        assert stack.api_key not in running.said
+        os.kill(stack.pids["api"], signal.SIGKILL)
+
+        async def again() -> bool:
+            with suppress(httpx.TransportError):
+                return (await client.get("/healthz")).status_code == 200
+            return False
+
+        await eventually(lambda: (found := read_stack(running.data)) and found.pids["api"] != stack.pids["api"], 15)
+        await eventually(again, within=15)
+    assert "The API was killed by SIGKILL; starting it again in 0.5 s" in running.said
+    assert (running.data / "secret-key").stat().st_mode & 0o777 == 0o600
+
+
 async def test_servers_of_the_environment_are_used_instead_of_own_ones(
     running: Up, folder: Path, database_url: str
 ) -> None:
@@ -202,7 +228,7 @@ async def test_servers_of_the_environment_are_used_instead_of_own_ones(
         },
     )
     stack = await up.ready()
-    assert list(stack.pids) == ["worker"]
+    assert set(stack.pids) == {"worker", "api"}
     assert stack.database_url == database_url
     assert stack.temporal_address == others.temporal_address
     assert stack.smtp_port == others.smtp_port
@@ -228,6 +254,7 @@ async def test_after_a_kill_9_the_next_up_ends_what_was_left_and_finds_the_data(
     killed = Up(folder / "killed", "--no-ui")
     await killed.ready()
     children, ports = killed.family()[1:], killed.ports()
+    secret = (killed.data / "secret-key").read_text()
     people = folder / "people.csv"
     people.write_text("email,first_name\nola@example.com,Ola\n")
     async with open_use_cases(killed.data) as use_cases:
@@ -251,6 +278,7 @@ async def test_after_a_kill_9_the_next_up_ends_what_was_left_and_finds_the_data(
     again = await up.ready()
     assert not [child for child in children if runs(child)]
     assert up.ports() == ports
+    assert (up.data / "secret-key").read_text() == secret, "links in emails stay good"
     assert "Ended what an earlier run had left: postgres." in up.said
     mailbox = again.mailbox
     assert mailbox is not None

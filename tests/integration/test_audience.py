@@ -17,7 +17,7 @@ from models.contact import address_key
 from models.errors import InvalidInput
 from models.recipient import REACHED, RecipientStatus
 from storage import contacts
-from storage.audience import audience_sql, check_lists_exist, count_lacking, preview
+from storage.audience import audience_sql, check_lists_exist, count_lacking, preview, size
 from storage.database import Connection, Pool
 
 TEXTS = [
@@ -373,6 +373,29 @@ async def test_a_preview_counts_the_audience_the_suppressed_and_the_excluded(poo
         assert [one.attributes for one in some.sample] == [{"odd": "1"}] * 3
         nobody = await preview(connection, Audience())
         assert (nobody.count, nobody.suppressed, nobody.excluded, nobody.sample) == (0, 0, 0, [])
+
+
+async def test_the_size_alone_is_that_of_the_preview(pool: Pool) -> None:
+    for n in range(10):
+        contact_id = await add(pool, f"user{n}@example.com", "news", *(["staff"] if n < 3 else []), odd=str(n % 2))
+        if n in (1, 5):
+            await reached(pool, "old", f"user{n}@example.com", RecipientStatus.SENT, contact_id)
+    await add(pool, "somebody@example.com", "staff")
+    sizes = []
+    async with pool.acquire() as connection:
+        await contacts.suppress(connection, ["user9@example.com"], reason="asked")
+        for audience in (
+            Audience(),
+            Audience(lists=("news",)),
+            Audience(lists=("news", "news")),
+            Audience(lists=("news", "staff", "nothing")),
+            Audience(lists=("news",), where={"odd": "1"}),
+            Audience(lists=("news", "staff"), exclude_lists=("staff",)),
+            Audience(lists=("news",), exclude_recipients_of=("old",)),
+        ):
+            sizes.append(await size(connection, audience))
+            assert sizes[-1] == (await preview(connection, audience, sample=0)).count
+    assert sizes == [0, 10, 10, 11, 5, 7, 8]
 
 
 async def test_it_can_be_told_how_many_of_the_audience_lack_an_attribute(pool: Pool) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from client.cli.app import run
+from client.doors import Place
 from client.interface import (
     AskedBy,
     AudiencePreview,
@@ -25,11 +26,12 @@ from client.interface import (
 from models.audience import Audience
 from models.commands import HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.contact import Contact, ImportResult, ListSummary, RejectedLine
-from models.message import Counts, Message, MessageContent, MessageStatus
+from models.message import ContentChanges, Counts, Message, MessageContent, MessageStatus
 from models.plan import describe_plan
 from models.recipient import Recipient, RecipientStatus, Verdict
 from models.schedule import Schedule, check_schedule
 from models.slots import check_plan, make_plan
+from tests.unit.cli_fakes_of_people import FakeKeeping, FakePeople
 
 NOW = datetime(2020, 5, 4, 9, 5, 12, 345_000, tzinfo=UTC)
 COUNTS = Counts(total=10_000, pending=8_796, sent=1_204)
@@ -113,7 +115,7 @@ _A_PAUSE = HistoryEntry(
 )
 
 
-class FakeUseCases:
+class FakeUseCases(FakePeople, FakeKeeping):
     """Every use case. `failure` is raised by each; `asked` holds the calls in order."""
 
     def __init__(self) -> None:
@@ -142,7 +144,9 @@ class FakeUseCases:
         self._ask("import", (path, list_name))
         return ImportResult(created=5, updated=1, rejected=self.rejected)
 
-    async def contacts(self, *, list_name: str | None = None, limit: int = 100, after: int = 0) -> list[Contact]:
+    async def contacts(
+        self, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0
+    ) -> list[Contact]:
         self._ask("contacts", (list_name, limit, after))
         return [Contact(id=7, address="ada@example.org", time_zone=None, attributes={"city": "Oslo"}, lists=["a"])]
 
@@ -174,7 +178,13 @@ class FakeUseCases:
         return self.shown
 
     async def messages(
-        self, *, statuses: Sequence[MessageStatus] = (), limit: int = 50, after: str | None = None
+        self,
+        *,
+        statuses: Sequence[MessageStatus] = (),
+        search: str = "",
+        containing: str = "",
+        limit: int = 50,
+        after: str | None = None,
     ) -> tuple[list[Message], str | None]:
         self._ask("messages", tuple(statuses))
         return [self.shown], "m0"
@@ -246,7 +256,7 @@ class FakeUseCases:
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult:
         return self._command(Verb.UNSCHEDULE, asked_by, None)
 
-    async def in_doubt(self, message_id: str) -> AsyncGenerator[RecipientInDoubt, None]:
+    async def in_doubt(self, message_id: str, *, after: int = 0) -> AsyncGenerator[RecipientInDoubt, None]:
         self._ask("in_doubt", message_id)
         try:
             for number in range(1, self.people + 1):
@@ -287,6 +297,16 @@ class FakeUseCases:
         finally:
             self.closed_generators += 1
 
+    async def recipients_page(
+        self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
+    ) -> tuple[list[Recipient], int | None]:
+        self._ask("recipients_page", (tuple(statuses), limit, after))
+        return [a_recipient(number) for number in range(1, self.people + 1)], None
+
+    async def change(self, message_id: str, changes: ContentChanges) -> Message:
+        self._ask("change", changes)
+        return self.shown
+
     async def history(self, message_id: str) -> list[HistoryEntry]:
         self._ask("history", message_id)
         return self.entries
@@ -310,14 +330,15 @@ class CommandLine:
     def __init__(self, capture: pytest.CaptureFixture[str]) -> None:
         self.use = FakeUseCases()
         self.data: Path | None = None
+        self.place = Place()
         self.opened = 0
         self.code, self.out, self.err = -1, "", ""
         self._capture = capture
 
     def __call__(self, *arguments: str) -> int:
         @asynccontextmanager
-        async def open_use_cases(data: Path | None) -> AsyncIterator[FakeUseCases]:
-            self.data = data
+        async def open_use_cases(place: Place) -> AsyncIterator[FakeUseCases]:
+            self.place, self.data = place, place.data
             self.opened += 1
             yield self.use
 

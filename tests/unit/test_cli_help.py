@@ -16,6 +16,10 @@ from client.cli.verb import Verb
 PAGE = Path(__file__).parents[2] / "docs" / "command-line.md"
 
 
+#: What runs servers instead of asking them; `serve` goes by the settings alone.
+_SERVERS = ("sendgate up", "sendgate serve")
+
+
 def _leaves(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
     for name, command in group.commands.items():
         if isinstance(command, click.Group):
@@ -53,7 +57,8 @@ def test_every_option_is_on_the_page() -> None:
 @pytest.mark.parametrize(("path", "command"), LEAVES, ids=[path for path, _ in LEAVES])
 def test_every_verb_takes_the_common_options(path: str, command: click.Command) -> None:
     names = {name for option in command.params for name in option.opts}
-    common = {"--json", "--data", "--debug"} | ({"--direct"} if path != "sendgate up" else set())
+    common = {"--json", "--debug"} | ({"--data"} if path != "sendgate serve" else set())
+    common |= {"--direct", "--url", "--api-key"} if path not in _SERVERS else set()
     assert common <= names
 
 

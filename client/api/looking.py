@@ -1,0 +1,162 @@
+"""Calls that only look at a send: progress, also live, recipients, who is in doubt, history."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi.responses import StreamingResponse
+
+from client import recipients_csv
+from client.api import examples
+from client.api.calls import Call, call
+from client.api.door import Door, door_of, use_cases
+from client.api.shapes import History, Page
+from client.interface import Progress, RecipientInDoubt, UseCases
+from models.api_keys import Action
+from models.recipient import Recipient, RecipientStatus
+
+router = APIRouter(route_class=Call, prefix="/v1/batchmessages/{message_id}", tags=["Looking"])
+Use = Annotated[UseCases, Depends(use_cases)]
+LargestId = 2**63 - 1
+After = Annotated[int, Query(ge=0, le=LargestId, description="`next` of the page before.")]
+Statuses = Annotated[list[RecipientStatus], Query(description="Only these; may repeat.")]
+
+LOOK_EVERY_SECONDS = 0.5
+#: Without a sign of life proxies take a connection for dead.
+HEARTBEAT_EVERY_SECONDS = 15.0
+_ROWS_A_PAGE = 2_000
+_EVENT = {
+    "type": "object",
+    "required": ["event", "data"],
+    "properties": {
+        "event": {"enum": ["progress", "end"]},
+        "data": {
+            "type": "string",
+            "contentMediaType": "application/json",
+            "contentSchema": {"$ref": "#/components/schemas/Progress"},
+        },
+    },
+}
+
+
+@call(router, "GET", "/progress", needs=Action.LOOK, example=examples.PROGRESS, problems=(404,))
+async def progress(use: Use, message_id: str) -> Progress:
+    """Counts, slots, pace, and when it will be done. The counts add up to the total at every moment."""
+    return await use.progress(message_id)
+
+
+@call(
+    router,
+    "GET",
+    "/progress/stream",
+    needs=Action.LOOK,
+    example=examples.EVENTS,
+    media="text/event-stream",
+    problems=(404,),
+    openapi={"responses": {"200": {"content": {"text/event-stream": {"itemSchema": _EVENT}}}}},
+)
+async def progress_stream(request: Request, message_id: str) -> StreamingResponse:
+    """Follow the progress as server-sent events: `progress` at each change, with the same JSON as `/progress`.
+
+    When the message is final an event `end` follows, and the stream is over. It also ends, without that event, when
+    the server shuts down: connect again.
+    """
+    first = await door_of(request).use.progress(message_id)  # what is not there is a 404, and no stream
+    return StreamingResponse(_events(door_of(request), first), media_type="text/event-stream")
+
+
+async def _events(door: Door, current: Progress) -> AsyncIterator[str]:
+    told: Progress | None = None
+    silent_for = 0.0
+    while True:
+        if current != told:
+            yield f"event: progress\ndata: {current.model_dump_json()}\n\n"
+            told, silent_for = current, 0.0
+        if current.status.is_final:
+            yield "event: end\ndata: {}\n\n"
+            return
+        try:
+            await asyncio.wait_for(door.stopping.wait(), LOOK_EVERY_SECONDS)
+        except TimeoutError:
+            silent_for += LOOK_EVERY_SECONDS
+        else:
+            return
+        if silent_for >= HEARTBEAT_EVERY_SECONDS:
+            yield ": still here\n\n"
+            silent_for = 0.0
+        current = await door.use.progress(current.id)
+
+
+@call(
+    router,
+    "GET",
+    "/recipients",
+    needs=Action.LOOK,
+    example=Page[Recipient, int](items=[examples.RECIPIENT], next=42),
+    problems=(404,),
+    openapi={"responses": {"200": {"content": {"text/csv": {"schema": {"type": "string"}, "example": examples.CSV}}}}},
+)
+async def recipients(
+    use: Use,
+    message_id: str,
+    status: Statuses = [],  # noqa: B006
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    after: After = 0,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Page[Recipient, int] | StreamingResponse:
+    """List the recipients and what became of each, by contact id; before the send begins there is nobody.
+
+    With `Accept: text/csv` all of them from `after` on, streamed: `limit` is for pages of JSON.
+    """
+    if "text/csv" in accept:
+        first = await use.recipients_page(message_id, statuses=status, limit=_ROWS_A_PAGE, after=after)
+        return StreamingResponse(
+            _csv(use, message_id, status, *first),
+            media_type="text/csv; charset=utf-8",
+            headers={"Content-Disposition": f'attachment; filename="recipients-{message_id}.csv"'},
+        )
+    items, following = await use.recipients_page(message_id, statuses=status, limit=limit, after=after)
+    return Page[Recipient, int](items=items, next=following)
+
+
+async def _csv(
+    use: UseCases, message_id: str, statuses: list[RecipientStatus], rows: list[Recipient], following: int | None
+) -> AsyncIterator[str]:
+    """Yield the CSV a page at a time: no connection to the database waits for a slow reader."""
+    yield recipients_csv.header()
+    while True:
+        yield recipients_csv.lines(rows)
+        if following is None:
+            return
+        rows, following = await use.recipients_page(message_id, statuses=statuses, limit=_ROWS_A_PAGE, after=following)
+
+
+@call(
+    router,
+    "GET",
+    "/in-doubt",
+    needs=Action.LOOK,
+    example=Page[RecipientInDoubt, int](items=[examples.IN_DOUBT], next=None),
+    problems=(404,),
+)
+async def in_doubt(
+    use: Use, message_id: str, limit: Annotated[int, Query(ge=1, le=1_000)] = 100, after: After = 0
+) -> Page[RecipientInDoubt, int]:
+    """List those whose email the next hop may have taken, each with the Message-ID that its log knows."""
+    found: list[RecipientInDoubt] = []
+    async with aclosing(use.in_doubt(message_id, after=after)) as rows:
+        async for row in rows:
+            found.append(row)
+            if len(found) > limit:
+                break
+    return Page(items=found[:limit], next=found[limit - 1].contact_id if len(found) > limit else None)
+
+
+@call(router, "GET", "/history", needs=Action.LOOK, example=History(items=[examples.HISTORY]), problems=(404,))
+async def history(use: Use, message_id: str) -> History:
+    """List every command: who, when, why, through what, and what it did."""
+    return History(items=await use.history(message_id))

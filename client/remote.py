@@ -1,0 +1,408 @@
+"""The use cases over the API: `client.interface.UseCases` by HTTP. What is refused there is the same error here.
+
+The actor of what is done is the key's name, whatever `AskedBy` says; source, reason and command id go along.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, TypeAdapter
+
+from client.api_errors import error_of
+from client.interface import (
+    DEFAULT_WAIT,
+    AskedBy,
+    AudiencePreview,
+    CommandResult,
+    Progress,
+    RecipientInDoubt,
+    ResumePreview,
+    SendPreview,
+    SendTestOutcome,
+)
+from models.api_keys import ApiKey, NewApiKey, Role
+from models.commands import HistoryEntry
+from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression
+from models.errors import InvalidInput, NotFound, Unreachable
+from models.hold import Hold
+from models.message import ContentChanges, Message, MessageContent, MessageStatus
+from models.recipient import Recipient, RecipientStatus
+from models.schedule import Schedule
+from storage.contact_csv import unreadable
+
+Item = TypeVar("Item", bound=BaseModel)
+
+_MESSAGES = "/v1/batchmessages"
+_MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
+#: A little longer than the API gives itself.
+_PATIENCE = timedelta(seconds=40)
+_PAGE = 1_000
+_CHUNK = 256 * 1024
+
+
+@asynccontextmanager
+async def open_remote(url: str, key: str) -> AsyncIterator[Remote]:
+    """Open the use cases on the API at `url`. It connects when a use case is asked for. Raises InvalidInput."""
+    try:
+        base = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as error:
+        raise InvalidInput(f"{url} is not the address of an API: {error}.", field="url") from error
+    if base.scheme not in ("http", "https") or not base.host:
+        raise InvalidInput(f"{url} is not the address of an API, such as http://127.0.0.1:8080.", field="url")
+    if not key.isascii() or not key.isprintable():
+        raise InvalidInput("The API key has a character that no key has.", field="api_key")
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(base_url=base, headers=headers, timeout=_PATIENCE.total_seconds()) as client:
+        yield Remote(client)
+
+
+class Remote:
+    """See `client.interface.UseCases` for each. Raises Unreachable when the API does not answer."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    # -- contacts -----------------------------------------------------------------------------------------------
+
+    async def import_contacts(
+        self, path: str, *, list_name: str | None, on_progress: Callable[[int, int], None] | None = None
+    ) -> ImportResult:
+        content = _file(Path(path), on_progress)
+        params = {} if list_name is None else {"list": list_name}
+        done = await self._ask("POST", "/v1/contacts/import", params=params, content=content, timeout=None)
+        return ImportResult.model_validate(done)
+
+    async def contacts(
+        self, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0
+    ) -> list[Contact]:
+        params: dict[str, Any] = {"limit": limit, "after": after, "search": search}
+        if list_name is not None:
+            params["list"] = list_name
+        return _items(Contact, await self._ask("GET", "/v1/contacts", params=params))
+
+    async def contact(self, contact_id: int) -> Contact:
+        return Contact.model_validate(await self._ask("GET", f"/v1/contacts/{contact_id}"))
+
+    async def create_contact(
+        self,
+        address: str,
+        *,
+        time_zone: str | None = None,
+        attributes: Mapping[str, str | None] = {},
+        lists: Sequence[str] = (),
+    ) -> Contact:
+        new = {"address": address, "time_zone": time_zone, "attributes": dict(attributes), "lists": list(lists)}
+        return Contact.model_validate(await self._ask("POST", "/v1/contacts", json=new))
+
+    async def change_contact(self, contact_id: int, changes: ContactChanges) -> Contact:
+        given = changes.model_dump(mode="json", exclude_unset=True)
+        return Contact.model_validate(await self._ask("PATCH", f"/v1/contacts/{contact_id}", json=given))
+
+    async def delete_contact(self, contact_id: int) -> None:
+        await self._ask("DELETE", f"/v1/contacts/{contact_id}")
+
+    async def lists(self) -> list[ListSummary]:
+        return _items(ListSummary, await self._ask("GET", "/v1/lists"))
+
+    async def contact_list(self, name: str) -> ListSummary:
+        return ListSummary.model_validate(await self._ask("GET", f"/v1/lists/{_quoted(name)}"))
+
+    async def create_list(self, name: str) -> ListSummary:
+        return ListSummary.model_validate(await self._ask("PUT", f"/v1/lists/{_quoted(name)}"))
+
+    async def add_to_list(self, name: str, contact_id: int) -> None:
+        await self._ask("PUT", f"/v1/lists/{_quoted(name)}/contacts/{contact_id}")
+
+    async def remove_from_list(self, name: str, contact_id: int) -> None:
+        await self._ask("DELETE", f"/v1/lists/{_quoted(name)}/contacts/{contact_id}")
+
+    async def suppressions(self, *, search: str = "", limit: int = 100, after: int = 0) -> list[Suppression]:
+        params = {"search": search, "limit": limit, "after": after}
+        return _items(Suppression, await self._ask("GET", "/v1/suppressions", params=params))
+
+    async def suppress(self, addresses: Sequence[str], *, reason: str) -> int:
+        given = {"addresses": list(addresses), "reason": reason}
+        return int((await self._ask("POST", "/v1/suppressions", json=given))["changed"])
+
+    async def unsuppress(self, addresses: Sequence[str]) -> int:
+        given = {"addresses": list(addresses)}
+        return int((await self._ask("POST", "/v1/suppressions/lift", json=given))["changed"])
+
+    async def lift_suppression(self, suppression_id: int) -> None:
+        await self._ask("DELETE", f"/v1/suppressions/{suppression_id}")
+
+    async def check_unsubscribe(self, token: str) -> None:
+        await self._request("GET", f"/unsubscribe/{_quoted(token)}")
+
+    async def unsubscribe(self, token: str) -> None:
+        await self._request("POST", f"/unsubscribe/{_quoted(token)}")
+
+    # -- messages -----------------------------------------------------------------------------------------------
+
+    async def create(self, content: MessageContent) -> Message:
+        return Message.model_validate(await self._ask("POST", _MESSAGES, json=content.model_dump(mode="json")))
+
+    async def change(self, message_id: str, changes: ContentChanges) -> Message:
+        given = changes.model_dump(mode="json", exclude_unset=True)
+        return Message.model_validate(await self._ask("PATCH", _at(message_id), json=given))
+
+    async def edit(self, message_id: str, content: MessageContent) -> Message:
+        given = content.model_dump(mode="json")
+        return Message.model_validate(await self._ask("PATCH", _at(message_id), json=given))
+
+    async def delete(self, message_id: str) -> None:
+        await self._ask("DELETE", _at(message_id))
+
+    async def message(self, message_id: str) -> Message:
+        return Message.model_validate(await self._ask("GET", _at(message_id)))
+
+    async def messages(
+        self,
+        *,
+        statuses: Sequence[MessageStatus] = (),
+        search: str = "",
+        containing: str = "",
+        limit: int = 50,
+        after: str | None = None,
+    ) -> tuple[list[Message], str | None]:
+        params: dict[str, Any] = {
+            "status": [status.value for status in statuses],
+            "search": search,
+            "containing": containing,
+            "limit": limit,
+        }
+        if after is not None:
+            params["after"] = after
+        page = await self._ask("GET", _MESSAGES, params=params)
+        return _items(Message, page), page["next"]
+
+    async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
+        found: list[str] = []
+        after: str | None = None
+        while True:
+            page, after = await self.messages(statuses=statuses, containing=text, limit=500, after=after)
+            found += [message.id for message in page]
+            if after is None:
+                return found[::-1]
+
+    async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview:
+        path = _at(message_id, "/audience-preview")
+        return AudiencePreview.model_validate(await self._ask("GET", path, params={"sample": sample}))
+
+    async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
+        whose = "" if contact_id is None else f"/{contact_id}"
+        return (await self._request("GET", _at(message_id, f"/rendered{whose}"))).content
+
+    async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
+        done = await self._ask(
+            "PUT", _at(message_id, "/sendtest"), json={"to": list(addresses)}, timeout=_PATIENCE.total_seconds() * 10
+        )
+        return TypeAdapter(list[SendTestOutcome]).validate_python(done["outcomes"])
+
+    # -- commands -----------------------------------------------------------------------------------------------
+
+    async def send(
+        self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
+    ) -> CommandResult:
+        params = {"allow_empty": allow_empty, "reason": asked_by.reason, "command_id": asked_by.command_id}
+        done = await self._ask(
+            "PUT",
+            _at(message_id, "/send"),
+            json=schedule.model_dump(mode="json"),
+            params=params,
+            headers=_source(asked_by),
+        )
+        return _result(done)
+
+    async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:
+        given, params = schedule.model_dump(mode="json"), {"allow_empty": allow_empty}
+        return SendPreview.model_validate(await self._ask("POST", _at(message_id, "/plan"), json=given, params=params))
+
+    async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
+        return await self._command(message_id, "pause", asked_by, wait)
+
+    async def resume(
+        self,
+        message_id: str,
+        asked_by: AskedBy,
+        *,
+        ends_at: datetime | None = None,
+        wait: timedelta = DEFAULT_WAIT,
+    ) -> CommandResult:
+        more = {} if ends_at is None else {"ends_at": ends_at.isoformat()}
+        return await self._command(message_id, "resume", asked_by, wait, more)
+
+    async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
+        return await self._command(message_id, "cancel", asked_by, wait)
+
+    async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult:
+        return await self._command(message_id, "unschedule", asked_by, timedelta(0))
+
+    async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message:
+        how = {"exclude_recipients": exclude_recipients, "name": name}
+        return Message.model_validate(await self._ask("POST", _at(message_id, "/copy"), json=how))
+
+    async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview:
+        params = {} if ends_at is None else {"ends_at": ends_at.isoformat()}
+        return ResumePreview.model_validate(await self._ask("GET", _at(message_id, "/resume-preview"), params=params))
+
+    # -- in doubt -----------------------------------------------------------------------------------------------
+
+    async def in_doubt(self, message_id: str, *, after: int = 0) -> AsyncGenerator[RecipientInDoubt, None]:
+        following: int | None = after
+        while following is not None:
+            params = {"limit": _PAGE, "after": following}
+            page = await self._ask("GET", _at(message_id, "/in-doubt"), params=params)
+            for recipient in _items(RecipientInDoubt, page):
+                yield recipient
+            following = page["next"]
+
+    async def accept_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        return await self._decide(message_id, "accept", asked_by, whom)
+
+    async def resend_in_doubt(
+        self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
+    ) -> CommandResult:
+        return await self._decide(message_id, "resend", asked_by, whom)
+
+    async def _decide(
+        self, message_id: str, action: str, asked_by: AskedBy, whom: Sequence[str | int] | None
+    ) -> CommandResult:
+        decision: dict[str, object] = {"action": action, **_why(asked_by)}
+        if whom is not None:
+            decision["contact_ids"] = [name for name in whom if isinstance(name, int)]
+            decision["addresses"] = [name for name in whom if isinstance(name, str)]
+        path = _at(message_id, "/in-doubt")
+        return _result(await self._ask("POST", path, json=decision, headers=_source(asked_by)))
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    async def progress(self, message_id: str) -> Progress:
+        return Progress.model_validate(await self._ask("GET", _at(message_id, "/progress")))
+
+    async def recipients(
+        self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
+    ) -> AsyncGenerator[Recipient, None]:
+        following: int | None = 0
+        while following is not None:
+            page, following = await self.recipients_page(message_id, statuses=statuses, limit=_PAGE, after=following)
+            for recipient in page:
+                yield recipient
+
+    async def recipients_page(
+        self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
+    ) -> tuple[list[Recipient], int | None]:
+        params = {"status": [status.value for status in statuses], "limit": limit, "after": after}
+        page = await self._ask("GET", _at(message_id, "/recipients"), params=params)
+        return _items(Recipient, page), page["next"]
+
+    async def history(self, message_id: str) -> list[HistoryEntry]:
+        return _items(HistoryEntry, await self._ask("GET", _at(message_id, "/history")))
+
+    # -- the hold, keys, servers --------------------------------------------------------------------------------
+
+    async def hold(self) -> Hold:
+        return Hold.model_validate(await self._ask("GET", "/v1/hold"))
+
+    async def put_hold(self, asked_by: AskedBy) -> Hold:
+        given = {"reason": asked_by.reason}
+        return Hold.model_validate(await self._ask("PUT", "/v1/hold", json=given, headers=_source(asked_by)))
+
+    async def release_hold(self, asked_by: AskedBy) -> Hold:
+        return Hold.model_validate(await self._ask("DELETE", "/v1/hold"))
+
+    async def create_key(self, name: str, role: Role) -> NewApiKey:
+        return NewApiKey.model_validate(await self._ask("POST", "/v1/keys", json={"name": name, "role": role}))
+
+    async def keys(self) -> list[ApiKey]:
+        return _items(ApiKey, await self._ask("GET", "/v1/keys"))
+
+    async def revoke_key(self, key_id: int) -> ApiKey:
+        return ApiKey.model_validate(await self._ask("DELETE", f"/v1/keys/{key_id}"))
+
+    async def check_servers(self) -> None:
+        await self._ask("GET", "/readyz")
+
+    # -- how it is asked ----------------------------------------------------------------------------------------
+
+    async def _command(
+        self, message_id: str, verb: str, asked_by: AskedBy, wait: timedelta, more: Mapping[str, object] = {}
+    ) -> CommandResult:
+        seconds = wait.total_seconds()
+        done = await self._ask(
+            "PUT",
+            _at(message_id, f"/{verb}"),
+            json={**_why(asked_by), **more},
+            params={"wait": min(seconds, 300)},
+            headers=_source(asked_by),
+            timeout=seconds + _PATIENCE.total_seconds(),
+        )
+        return _result(done)
+
+    async def _ask(self, method: str, path: str, **given: Any) -> Any:
+        response = await self._request(method, path, **given)
+        return response.json() if response.content else None
+
+    async def _request(self, method: str, path: str, **given: Any) -> httpx.Response:
+        try:
+            response = await self._client.request(method, path, **given)
+        except httpx.HTTPError as error:
+            why = str(error).rstrip(".") or type(error).__name__
+            raise Unreachable(f"The API does not answer at {self._client.base_url}: {why}.") from error
+        if not response.is_success:
+            raise error_of(response.status_code, response.content, str(self._client.base_url))
+        return response
+
+
+def _at(message_id: str, rest: str = "") -> str:
+    # What cannot be an id would be read as another address.
+    if not _MESSAGE_ID.fullmatch(message_id):
+        raise NotFound(f"There is no message {message_id}.", id=message_id)
+    return f"{_MESSAGES}/{message_id}{rest}"
+
+
+def _quoted(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _items(kind: type[Item], page: Mapping[str, Any]) -> list[Item]:
+    return [kind.model_validate(item) for item in page["items"]]
+
+
+def _why(asked_by: AskedBy) -> dict[str, str]:
+    return {"reason": asked_by.reason, "command_id": asked_by.command_id}
+
+
+def _source(asked_by: AskedBy) -> dict[str, str]:
+    return {"Sendgate-Source": asked_by.source}
+
+
+def _result(answered: Any) -> CommandResult:
+    """Return the message and the command's receipt, which the API puts into it; null while not confirmed."""
+    message = Message.model_validate(answered)
+    return CommandResult(message=message, receipt=message.receipt)
+
+
+async def _file(path: Path, on_progress: Callable[[int, int], None] | None) -> AsyncIterator[bytes]:
+    """Yield a file in pieces. Raises InvalidInput when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            total, done = os.fstat(file.fileno()).st_size, 0
+            while piece := file.read(_CHUNK):
+                yield piece
+                done += len(piece)
+                if on_progress:
+                    on_progress(done, total)
+    except OSError as error:
+        raise InvalidInput(unreadable(path, error), field="file") from error

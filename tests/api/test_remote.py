@@ -1,0 +1,260 @@
+"""The use cases over the API are those in process: the same answers, the same errors, the same receipts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from client.api_errors import error_of
+from client.cli.app import run
+from client.cli.exits import exit_code
+from client.interface import AskedBy
+from client.local.ports import free_port
+from client.remote import Remote, open_remote
+from models.api_keys import Role
+from models.audience import Audience
+from models.contact import ContactChanges
+from models.errors import (
+    IllegalTransition,
+    InvalidInput,
+    NoKey,
+    NotAllowed,
+    NotFound,
+    Refused,
+    SendgateError,
+    TooLarge,
+    TooManyFailures,
+    Unreachable,
+    Unreadable,
+)
+from models.message import ContentChanges, MessageContent, MessageStatus
+from models.recipient import RecipientStatus
+from models.schedule import Schedule
+from models.unsubscribe import make_token
+from tests.api.api import ADMIN_KEY, Api
+from tests.api.served import served
+from tests.harness import SECRET_KEY
+
+CONTENT = MessageContent(
+    name="News",
+    from_address="news@example.com",
+    subject="Hello {{ contact.first_name }}",
+    text="see https://example.com/x",
+    audience=Audience(lists=("everybody",)),
+)
+
+
+@pytest.fixture
+async def remote(api: Api) -> AsyncIterator[Remote]:
+    await api.harness.add_contacts(5)
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+    transport = httpx.ASGITransport(api.app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api.test", headers=headers) as client:
+        yield Remote(client)
+
+
+def asked(reason: str = "") -> AskedBy:
+    return AskedBy(actor="somebody at a shell", reason=reason)
+
+
+async def test_people_are_the_same_over_the_api(api: Api, remote: Remote, tmp_path: Path) -> None:
+    use = api.harness.use_cases
+    file = tmp_path / "people.csv"
+    file.write_text("email\nada@example.org\nnobody\n")
+    told: list[tuple[int, int]] = []
+    done = await remote.import_contacts(
+        str(file), list_name="friends", on_progress=lambda done, total: told.append((done, total))
+    )
+    assert (done.created, [line.line for line in done.rejected]) == (1, [3])
+    assert told[-1] == (file.stat().st_size, file.stat().st_size)
+    assert await remote.contacts(limit=3, after=1) == await use.contacts(limit=3, after=1)
+    assert await remote.contacts(list_name="friends") == await use.contacts(list_name="friends")
+    assert await remote.contacts(search="c2") == await use.contacts(search="c2")
+    made = await remote.create_contact("bob@example.org", attributes={"a": "b"}, lists=["friends"])
+    assert await remote.contact(made.id) == await use.contact(made.id) == made
+    changed = await remote.change_contact(made.id, ContactChanges(time_zone="Europe/Oslo", attributes={"a": None}))
+    assert (changed.time_zone, changed.attributes) == ("Europe/Oslo", {})
+    await remote.remove_from_list("friends", made.id)
+    assert await remote.create_list("a/b c") == await use.contact_list("a/b c")
+    await remote.add_to_list("a/b c", made.id)
+    assert await remote.contact_list("a/b c") == await use.contact_list("a/b c")
+    assert await remote.lists() == await use.lists()
+    assert await remote.suppress(["bob@example.org", "eve@example.org"], reason="asked") == 2
+    assert await remote.suppressions(search="bob") == await use.suppressions(search="bob")
+    await remote.lift_suppression((await remote.suppressions())[0].id)
+    assert await remote.unsuppress(["eve@example.org"]) == 1
+    await remote.delete_contact(made.id)
+    with pytest.raises(NotFound, match=f"There is no contact {made.id}"):
+        await remote.contact(made.id)
+
+
+async def test_messages_are_the_same_over_the_api(api: Api, remote: Remote) -> None:
+    use = api.harness.use_cases
+    made = await remote.create(CONTENT)
+    assert await remote.message(made.id) == await use.message(made.id) == made
+    assert (await remote.change(made.id, ContentChanges(name="Other"))).name == "Other"
+    assert await remote.edit(made.id, CONTENT.model_copy(update={"html": None})) == await use.message(made.id)
+    second = await remote.copy(made.id, exclude_recipients=True, name="Second")
+    for options in ({"limit": 1}, {"search": "second"}, {"statuses": [MessageStatus.SENT]}, {"after": second.id}):
+        assert await remote.messages(**options) == await use.messages(**options)
+    containing = {"statuses": [MessageStatus.DRAFT]}
+    assert await remote.messages_containing("example.com/x", **containing) == [made.id, second.id]
+    assert await remote.audience_preview(made.id, sample=2) == await use.audience_preview(made.id, sample=2)
+    assert b"To: c1@example.com" in await remote.rendered(made.id)
+    assert b"To: c2@example.com" in await remote.rendered(made.id, 2)
+    assert [one.verdict for one in await remote.send_test(made.id, ["me@example.org"])] == ["sent"]
+    wall_clock = Schedule(at=datetime(2030, 1, 1, 9), time_zone="contact")  # noqa: DTZ001
+    planned = await remote.plan(made.id, wall_clock)
+    assert planned.schedule == (await use.plan(made.id, wall_clock)).schedule
+    await remote.delete(second.id)
+    with pytest.raises(NotFound):
+        await remote.message(second.id)
+    await remote.check_servers()
+
+
+async def test_a_send_is_stopped_with_receipts_as_in_process(api: Api, remote: Remote) -> None:
+    use = api.harness.use_cases
+    await api.harness.prepare_server()
+    made = await remote.create(CONTENT)
+    async with api.harness.worker():
+        sent = await remote.send(made.id, Schedule(emails_per_second=2), asked("go"))
+        assert sent.receipt is not None
+        await api.harness.until_left(1)
+        paused = await remote.pause(made.id, asked("broken"))
+        assert paused.receipt is not None
+        assert (paused.receipt.actor, paused.receipt.source, paused.receipt.reason) == ("admin", "cli", "broken")
+        with pytest.raises(IllegalTransition) as refused:
+            await remote.unschedule(made.id, asked())
+        assert refused.value.details == {"status": "paused", "allowed": ["resume", "cancel", "copy", *_DECIDING]}
+        assert (await remote.resume_preview(made.id)).to_send == (await use.resume_preview(made.id)).to_send
+        assert (await remote.resume(made.id, asked())).message.status is MessageStatus.SENDING
+        canceled = await remote.cancel(made.id, asked(), wait=timedelta(seconds=20))
+        assert canceled.message.status is MessageStatus.CANCELED
+    assert await remote.history(made.id) == await use.history(made.id)
+    assert (await remote.progress(made.id)).counts == (await use.progress(made.id)).counts
+    everybody = [row async for row in remote.recipients(made.id)]
+    assert everybody == [row async for row in use.recipients(made.id)]
+    assert len(everybody) == 5
+    some = {"statuses": [RecipientStatus.CANCELED], "limit": 1}
+    assert await remote.recipients_page(made.id, **some) == await use.recipients_page(made.id, **some)  # type: ignore[arg-type]
+    await api.harness.pool.execute("update recipients set status = 'in_doubt' where contact_id = 1")
+    assert [row async for row in remote.in_doubt(made.id)] == [row async for row in use.in_doubt(made.id)]
+    decided = await remote.accept_in_doubt(made.id, asked(), ["c1@example.com"])
+    assert decided.message.counts.in_doubt == 0
+
+
+_DECIDING = ("in-doubt accept", "in-doubt resend")
+
+
+async def test_a_stop_that_is_not_confirmed_has_no_receipt(api: Api, remote: Remote) -> None:
+    made = await remote.create(CONTENT)
+    await api.harness.prepare_server()
+    await remote.send(made.id, Schedule(), asked())
+    result = await remote.cancel(made.id, asked(), wait=timedelta(0))
+    assert result.receipt is None
+    assert result.message.pending_command == "cancel"
+
+
+async def test_hold_keys_and_links_are_the_same_over_the_api(api: Api, remote: Remote) -> None:
+    held = await remote.put_hold(asked("incident"))
+    assert held == await remote.hold() == await api.harness.use_cases.hold()
+    assert (held.actor, held.reason) == ("admin", "incident")
+    assert not (await remote.release_hold(asked())).held
+    made = await remote.create_key("ci", Role.VIEWER)
+    assert [key.id for key in await remote.keys()] == [made.id]
+    assert (await remote.revoke_key(made.id)).revoked_at is not None
+    token = make_token(SECRET_KEY, (await remote.create(CONTENT)).id, 1)
+    await remote.check_unsubscribe(token)
+    await remote.unsubscribe(token)
+    assert [one.address for one in await remote.suppressions()] == ["c1@example.com"]
+
+
+async def test_what_is_refused_in_process_is_the_same_error_over_the_api(api: Api, remote: Remote) -> None:
+    use = api.harness.use_cases
+    made = await remote.create(CONTENT)
+    calls: list[Any] = [
+        lambda door: door.message("nothing"),
+        lambda door: door.message("../hold"),
+        lambda door: door.message(""),
+        lambda door: door.pause(made.id, asked()),
+        lambda door: door.create(CONTENT.model_copy(update={"subject": "a\nb"})),
+        lambda door: door.send(made.id, Schedule(at=datetime(2020, 1, 1, tzinfo=UTC)), asked()),
+        lambda door: door.create_contact("nobody"),
+        lambda door: door.create_contact("c1@example.com"),
+        lambda door: door.accept_in_doubt(made.id, asked(), []),
+        lambda door: door.put_hold(asked("")),
+        lambda door: door.import_contacts("/nowhere.csv", list_name=None),
+    ]
+    for call in calls:
+        with pytest.raises(SendgateError) as directly:
+            await call(use)
+        with pytest.raises(SendgateError) as over_http:
+            await call(remote)
+        one, other = directly.value, over_http.value
+        assert (other.code, other.message) == (one.code, one.message)
+        assert exit_code(other) == exit_code(one)
+
+
+def test_every_status_has_its_error() -> None:
+    kinds = {
+        400: Unreadable,
+        401: NoKey,
+        403: NotAllowed,
+        404: NotFound,
+        409: Refused,
+        413: TooLarge,
+        422: InvalidInput,
+        429: TooManyFailures,
+        503: Unreachable,
+        500: SendgateError,
+    }
+    for status, kind in kinds.items():
+        error = error_of(status, b'{"code": "some_code", "message": "Why.", "details": {"x": 1}}', "there")
+        assert type(error) is kind
+        assert (error.code, error.message, error.details) == ("some_code", "Why.", {"x": 1})
+    for content in (b"", b"<html>", b"[]", b'{"detail": "Not Found"}', b'{"code": 1}'):
+        error = error_of(502, content, "http://there")
+        assert isinstance(error, Unreachable)
+        assert "http://there is not Sendgate's API" in error.message
+
+
+async def test_an_api_that_is_not_there_is_unreachable() -> None:
+    async with open_remote(f"http://127.0.0.1:{free_port()}", "key") as use:
+        with pytest.raises(Unreachable, match="The API does not answer at http://127"):
+            await use.lists()
+    for wrong in ("", "127.0.0.1:8080", "ftp://x", "http://", "x" * 10):
+        with pytest.raises(InvalidInput):
+            async with open_remote(wrong, "key"):
+                pass
+
+
+async def test_the_command_line_ends_with_the_same_codes_over_the_api(
+    api: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await api.harness.add_contacts(3)
+    await api.harness.prepare_server()
+    draft = await api.harness.draft()
+    async with served(api) as client:
+
+        async def ends(*arguments: str, key: str = ADMIN_KEY, url: str = str(client.base_url)) -> int:
+            return await asyncio.to_thread(run, [*arguments, "--url", url, "--api-key", key, "--json"])
+
+        assert await ends("messages", "show", draft) == 0
+        assert json.loads(capsys.readouterr().out)["id"] == draft
+        assert await ends("pause", draft) == 3
+        refused = json.loads(capsys.readouterr().err)
+        assert refused["details"] == {"status": "draft", "allowed": ["send", "copy", "edit", "delete"]}
+        assert await ends("messages", "show", "nothing") == 4
+        assert await ends("contacts", "list", "--list", "\t") == 2
+        assert await ends("lists", key="wrong") == 1
+        assert await ends("lists", url=f"http://127.0.0.1:{free_port()}") == 5
+        assert await ends("send", draft) == 0
+        assert await ends("cancel", draft, "--wait", "0") == 6
+        assert '"pending_command": "cancel"' in capsys.readouterr().out

@@ -1,0 +1,92 @@
+"""Unsubscribe links: one click acts, looking does not, and nobody can make or change a token."""
+
+from __future__ import annotations
+
+from models.contact import UNSUBSCRIBED
+from models.message import MessageStatus
+from models.unsubscribe import make_token, read_token, unsubscribe_url
+from tests.api.api import Api
+from tests.api.test_messages import MESSAGES
+from tests.harness import SECRET_KEY
+
+ONE_CLICK = {"data": {"List-Unsubscribe": "One-Click"}}  # RFC 8058, section 3.2
+
+
+def test_a_token_names_its_recipient_to_whoever_has_the_key() -> None:
+    for message_id, contact_id in (("b94xh8qbm4qr", 1), ("b94xh8qbm4qr", 2**63 - 1)):
+        token = make_token("secret", message_id, contact_id)
+        assert read_token("secret", token) == (message_id, contact_id)
+        assert read_token("other", token) is None
+        assert len(token) < 60
+    assert (
+        unsubscribe_url("https://x.example/", "k", "m", 1) == f"https://x.example/unsubscribe/{make_token('k', 'm', 1)}"
+    )
+
+
+def test_a_changed_token_is_no_token() -> None:
+    token = make_token("secret", "b94xh8qbm4qr", 5)
+    for place in range(len(token) - 1):  # of the last character only two bits count
+        other = "A" if token[place] != "A" else "B"
+        assert read_token("secret", token[:place] + other + token[place + 1 :]) is None
+    for wrong in ("", "x", token[:-4], token + "AAAA", "ø", "=" * 8, "\x00"):
+        assert read_token("secret", wrong) is None
+
+
+async def test_one_click_holds_at_the_next_claim_of_a_running_send(api: Api) -> None:
+    await api.harness.add_contacts(200)
+    await api.harness.prepare_server()
+    draft = await api.harness.draft()
+    last = int(await api.harness.pool.fetchval("select max(id) from contacts"))
+    async with api.harness.worker():
+        await api.ok("PUT", f"{MESSAGES}/{draft}/send", json={"emails_per_second": 100})
+        await api.harness.until_left(1)
+        path = f"/unsubscribe/{make_token(SECRET_KEY, draft, last)}"
+        for _ in range(2):
+            done = await api("POST", path, key=None, **ONE_CLICK)
+            assert done.status_code == 200
+            assert "unsubscribed" in done.text
+        await api.harness.until(draft, MessageStatus.SENT)
+    assert "c200@example.com" not in {email.recipient for email in api.harness.smtp.accepted()}
+    assert len(api.harness.smtp.accepted()) == 199
+    (suppression,) = (await api.ok("GET", "/v1/suppressions"))["items"]
+    assert (suppression["address"], suppression["reason"]) == ("c200@example.com", UNSUBSCRIBED)
+
+
+async def test_looking_changes_nothing_and_the_page_can_run_nothing(api: Api) -> None:
+    await api.harness.add_contacts(1)
+    draft = await api.harness.draft()
+    contact = await api.harness.pool.fetchval("select id from contacts")
+    page = await api("GET", f"/unsubscribe/{make_token(SECRET_KEY, draft, contact)}", key=None)
+    assert page.status_code == 200
+    assert '<form method="post">' in page.text
+    assert "c1@example.com" not in page.text, "a link that was forwarded names nobody"
+    assert page.headers["content-security-policy"].startswith("default-src 'none'")
+    assert page.headers["referrer-policy"] == "no-referrer"
+    assert (await api.ok("GET", "/v1/suppressions"))["items"] == []
+
+
+async def test_a_link_that_is_not_good_is_a_404_for_people_and_for_programs(api: Api) -> None:
+    forged = make_token("another key", "b94xh8qbm4qr", 1)
+    nobodys = make_token(SECRET_KEY, "b94xh8qbm4qr", 1)
+    for token in (forged, nobodys, "nothing", "%00"):
+        for method in ("GET", "POST"):
+            await api.refused(404, method, f"/unsubscribe/{token}", key=None)
+            page = await api(method, f"/unsubscribe/{token}", key=None, headers={"Accept": "text/html"})
+            assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+    assert (await api.ok("GET", "/v1/suppressions"))["items"] == []
+
+
+async def test_the_address_is_that_to_which_the_email_went(api: Api) -> None:
+    """Whoever was deleted, or has another address by now, unsubscribes the one that gets the emails."""
+    await api.harness.add_contacts(1)
+    await api.harness.prepare_server()
+    draft = await api.harness.draft()
+    contact = await api.harness.pool.fetchval("select id from contacts")
+    async with api.harness.worker():
+        await api.ok("PUT", f"{MESSAGES}/{draft}/send")
+        await api.harness.until(draft, MessageStatus.SENT)
+    await api.ok("PATCH", f"/v1/contacts/{contact}", json={"address": "new@example.com"})
+    await api.ok("DELETE", f"/v1/contacts/{contact}")
+    await api("POST", f"/unsubscribe/{make_token(SECRET_KEY, draft, contact)}", key=None, **ONE_CLICK)
+    (suppression,) = (await api.ok("GET", "/v1/suppressions"))["items"]
+    assert suppression["address"] == "c1@example.com"
