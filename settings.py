@@ -129,7 +129,9 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         check_time_zone(settings.default_time_zone)
     except InvalidInput as error:
         raise InvalidInput(f"{PREFIX}DEFAULT_TIME_ZONE: {error.message}") from None
-    if settings.public_url is not None and not _PUBLIC_URL.fullmatch(settings.public_url):
+    if settings.public_url is not None and not (
+        settings.public_url.isascii() and _PUBLIC_URL.fullmatch(settings.public_url)
+    ):
         raise InvalidInput(f"{PREFIX}PUBLIC_URL is the beginning of a URL, such as https://mail.example.org.")
     for name in ("smtp_timeout", "lease", "max_late", "pause_without_server_after"):
         if getattr(settings, name) <= timedelta(0):

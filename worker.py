@@ -32,6 +32,7 @@ from activities.smtp.connections import SmtpTransport
 from client.sweep import Sweep
 from client.temporal import BOOKKEEPING_QUEUE, Workflows, connect, ensure_search_attributes
 from models.errors import InvalidInput, SendgateError, Unreachable
+from models.unsubscribe import links_of
 from settings import Settings, read_settings
 from storage import messages
 from storage.database import Pool, migrate, open_pool
@@ -52,14 +53,21 @@ _BETWEEN_LANES_AND_BOOKKEEPING = timedelta(seconds=1)
 class CompiledMessages:
     """The messages this worker has compiled; a generation's content cannot change."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, public_url: str | None = None, secret_key: str | None = None) -> None:
+        """With both, every email has an unsubscribe link."""
         self._pool = pool
+        self._public_url = public_url
+        self._secret_key = secret_key
         self._kept: OrderedDict[tuple[str, int], CompiledMessage] = OrderedDict()
 
     async def compiled(self, message_id: str, generation: int) -> CompiledMessage:
         key = (message_id, generation)
         if key not in self._kept:
-            self._kept[key] = compile_message(message_id, await messages.get(self._pool, message_id))
+            self._kept[key] = compile_message(
+                message_id,
+                await messages.get(self._pool, message_id),
+                unsubscribe_link=links_of(message_id, self._public_url, self._secret_key),
+            )
             if len(self._kept) > _COMPILED_MESSAGES_KEPT:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(key)
@@ -78,8 +86,13 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
     )
     gate = GateActivities(sending)
     progress = ProgressActivities(sending)
+    secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
     delivery = DeliveryActivities(
-        Ledger(pool), transport, CompiledMessages(pool), lease=settings.lease, conversations=settings.smtp_connections
+        Ledger(pool),
+        transport,
+        CompiledMessages(pool, public_url=settings.public_url, secret_key=secret_key),
+        lease=settings.lease,
+        conversations=settings.smtp_connections,
     )
     lanes = Worker(
         client,
@@ -141,6 +154,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         raise InvalidInput("SENDGATE_DATABASE_URL is not set; `sendgate up` starts a whole stack with a worker.")
     if settings.smtp_host is None:
         raise InvalidInput("SENDGATE_SMTP_HOST is not set; a worker needs to know its next hop.")
+    if settings.public_url is not None and settings.secret_key is None:
+        raise InvalidInput("SENDGATE_PUBLIC_URL needs SENDGATE_SECRET_KEY, which signs the unsubscribe links.")
     async with open_pool(settings.database_url.get_secret_value(), most=32, application="sendgate worker") as pool:
         await migrate(pool)
         await limit_rate(pool, ALL_MESSAGES, settings.emails_per_second)

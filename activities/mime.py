@@ -93,6 +93,11 @@ def address_header(name: str, address: str, display_name: str = "") -> bytes:
     return f"{name}: {phrase}{space}<{address}>\r\n".encode()
 
 
+def unsubscribe_headers(url: str) -> bytes:
+    """Return the headers of one-click unsubscribing (RFC 8058 section 3.1). `url` is of ASCII without spaces."""
+    return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n".encode("ascii")
+
+
 def mailbox(address: str) -> str:
     """Return an address as envelope and headers take it: domain in IDNA's ASCII form, odd local parts quoted.
 

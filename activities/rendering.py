@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from email.utils import formatdate
 
 from activities import mime
@@ -19,22 +20,38 @@ from models.recipient import ClaimedRecipient
 __all__ = ["attributes_named", "check_templates", "compile_message"]
 
 
+#: Contact id → the link that unsubscribes that recipient of a message.
+UnsubscribeLink = Callable[[int], str]
+
+
 def compile_message(
-    message_id: str, content: MessageContent, *, message_id_domain: str | None = None
+    message_id: str,
+    content: MessageContent,
+    *,
+    message_id_domain: str | None = None,
+    unsubscribe_link: UnsubscribeLink | None = None,
 ) -> CompiledMessage:
     """Compile the message's templates and build its MIME frame.
 
     Message-IDs are the same for the same (`message_id`, contact) at every rendering, also in another process; their
-    domain is `message_id_domain`, or else that of the from address. Raises InvalidInput if a template is wrong.
+    domain is `message_id_domain`, or else that of the from address. With `unsubscribe_link` every email has a header
+    for one-click unsubscribing (RFC 8058), and `{{ unsubscribe_url }}` is its link; it renders empty without. Raises
+    InvalidInput if a template is wrong.
     """
     check_templates(content)
-    return RenderedMessage(message_id, content, message_id_domain)
+    return RenderedMessage(message_id, content, message_id_domain, unsubscribe_link)
 
 
 class RenderedMessage:
     """`activities.ports.CompiledMessage` by Jinja2 and quoted-printable."""
 
-    def __init__(self, message_id: str, content: MessageContent, message_id_domain: str | None) -> None:
+    def __init__(
+        self,
+        message_id: str,
+        content: MessageContent,
+        message_id_domain: str | None,
+        unsubscribe_link: UnsubscribeLink | None,
+    ) -> None:
         self._sender = mime.mailbox(content.from_address)
         self._domain = message_id_domain or self._sender.rpartition("@")[2]
         subject = content.subject
@@ -44,6 +61,7 @@ class RenderedMessage:
             self._head += mime.address_header("Reply-To", mime.mailbox(content.reply_to))
         self._head += b"MIME-Version: 1.0\r\n"
         self._frame = _frame(message_id, content)
+        self._unsubscribe_link = unsubscribe_link
         self._date = (0, b"")
         self._begun_hash = hashlib.sha256(f"{message_id}/".encode())
 
@@ -51,17 +69,22 @@ class RenderedMessage:
         """Return the email for one recipient. Raises RenderingFailed."""
         contact = Contact(recipient)
         subject = self._subject
+        unsubscribe_url = self._unsubscribe_link(recipient.contact_id) if self._unsubscribe_link is not None else ""
         try:
             address = mime.mailbox(recipient.address)
             head = (
                 self._head,
                 mime.address_header("To", address),
-                subject if isinstance(subject, bytes) else mime.header("Subject", subject.render(contact)),
+                subject
+                if isinstance(subject, bytes)
+                else mime.header("Subject", subject.render(contact, unsubscribe_url)),
                 self._date_header(),
                 self._message_id_header(recipient.contact_id),
+                mime.unsubscribe_headers(unsubscribe_url) if unsubscribe_url else b"",
             )
             body = [
-                piece if isinstance(piece, bytes) else mime.end_text(piece.render(contact)) for piece in self._frame
+                piece if isinstance(piece, bytes) else mime.end_text(piece.render(contact, unsubscribe_url))
+                for piece in self._frame
             ]
         except ValueError as error:  # of no use in an email: an address, or text that is not Unicode
             raise RenderingFailed(f"The email cannot be written: {_reason(error)}.") from error

@@ -12,7 +12,7 @@ from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from activities.templates import COLLECTION_METHODS, STRING_METHODS, Template, environment, has_tags
+from activities.templates import COLLECTION_METHODS, NAMES, STRING_METHODS, Template, environment, has_tags
 from models.errors import InvalidInput
 from models.message import MessageContent
 
@@ -35,7 +35,7 @@ _METHODS = STRING_METHODS | COLLECTION_METHODS | {"cycle", "changed"}
 
 
 def check_templates(content: MessageContent) -> None:
-    """Refuse templates that cannot be compiled, or that name anything but `contact`.
+    """Refuse templates that cannot be compiled, or that name anything but `contact` and `unsubscribe_url`.
 
     Raises InvalidInput with field, line and column, as in "html, line 12, column 7: unexpected '}'.". Lines and
     columns count from 1, columns in characters.
@@ -178,7 +178,7 @@ def _refused(tree: nodes.Template) -> _Refusal | None:
         if isinstance(node, nodes.Call) and isinstance(node.node, nodes.Getattr) and node.node.attr not in _METHODS:
             return _Refusal(f"{node.node.attr}() is not available", node.lineno, node.node.attr, ("dot",))
     assigned = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
-    for unknown in sorted(find_undeclared_variables(tree) - assigned - {"contact"}):
+    for unknown in sorted(find_undeclared_variables(tree) - assigned - NAMES):
         line = next((name.lineno for name in tree.find_all(nodes.Name) if name.name == unknown), 1)
         return _Refusal(f"unknown name {unknown!r}; attributes are written contact.{unknown}", line, unknown)
     return None

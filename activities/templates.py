@@ -1,8 +1,8 @@
 """The templates' language: Jinja2 in a sandbox whose work and output are bounded, so that none can stop a worker.
 
-A template sees `contact` and nothing else. What a contact lacks renders empty. There are no macros, no includes and
-no counters that outlive a loop; filters and methods are those of the lists below; all loops and ranges of one part
-together take at most STEPS steps, and no value grows over LARGEST characters.
+A template sees `contact` and `unsubscribe_url`, and nothing else. What a contact lacks renders empty. There are no
+macros, no includes and no counters that outlive a loop; filters and methods are those of the lists below; all loops and
+ranges of one part together take at most STEPS steps, and no value grows over LARGEST characters.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ _FILTERS = (
 )
 STRING_METHODS = frozenset(_STRING_METHODS.split())
 COLLECTION_METHODS = frozenset(_COLLECTION_METHODS.split())
+#: What a template may name.
+NAMES = frozenset({"contact", "unsubscribe_url"})
 # Names with a space: no template can say them.
 _STEPS_LEFT = "steps left"
 _COUNTED = "counted steps"
@@ -98,11 +100,12 @@ class Template:
         # `shared`: Jinja need not merge its globals into a copy.
         return self._template.new_context({"range": _range}, shared=True)
 
-    def render(self, contact: Contact) -> str:
+    def render(self, contact: Contact, unsubscribe_url: str = "") -> str:
         """Render for one recipient. Raises RenderingFailed, which names the line and nothing of the contact."""
         # One context for all: making one costs as much as rendering. What a template sets is forgotten.
         context = self._context
         context.parent["contact"] = contact
+        context.parent["unsubscribe_url"] = unsubscribe_url
         context.parent[_STEPS_LEFT] = [STEPS]
         context.vars.clear()
         context.exported_vars.clear()

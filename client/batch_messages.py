@@ -63,16 +63,18 @@ class BatchMessages(Drafts, People, Holding, Unsubscribing, KeyKeeping):
         *,
         default_time_zone: str = "UTC",
         secret_key: str | None = None,
+        public_url: str | None = None,
         clock: Callable[[], Awaitable[datetime]] | None = None,
     ) -> None:
         """`clock` says what time it is for schedules; by default it is the database's. Without `secret_key` no
-        unsubscribe link is good.
+        unsubscribe link is good, and without `public_url` too a rendered email has none.
         """
         super().__init__(pool, transport)
         self._workflows = workflows  # connects at the first call; raises Unreachable
         self._sending = Sending(pool, max_late=timedelta.max)
         self._default_time_zone = default_time_zone
         self._secret_key = secret_key
+        self._public_url = public_url
         self._clock = clock or partial(database_clock, pool)
 
     # -- commands -----------------------------------------------------------------------------------------------

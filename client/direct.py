@@ -64,6 +64,7 @@ class Servers:
             self.transport,
             default_time_zone=self.settings.default_time_zone,
             secret_key=secret.get_secret_value() if secret else None,
+            public_url=self.settings.public_url,
         )
 
     async def workflows(self) -> Workflows:

@@ -15,6 +15,7 @@ from models.errors import InvalidInput, NotFound, blaming
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.recipient import ClaimedRecipient, Outcome, Verdict
 from models.transitions import require
+from models.unsubscribe import links_of
 from storage import audience as audiences
 from storage import contacts, messages
 from storage.database import Connection, Pool
@@ -22,6 +23,9 @@ from storage.database import Connection, Pool
 
 class Drafts:
     """See `client.interface.UseCases` for each."""
+
+    _secret_key: str | None
+    _public_url: str | None
 
     def __init__(self, pool: Pool, transport: Callable[[], Transport]) -> None:
         self._pool = pool
@@ -126,7 +130,8 @@ class Drafts:
             message = await messages.get(connection, message_id)
             recipient = await self._someone(connection, message.audience, contact_id)
         try:
-            return compile_message(message_id, message).render(recipient).content
+            link = links_of(message_id, self._public_url, self._secret_key)
+            return compile_message(message_id, message, unsubscribe_link=link).render(recipient).content
         except RenderingFailed as error:
             raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
 

@@ -10,6 +10,8 @@ import base64
 import binascii
 import hashlib
 import hmac
+from collections.abc import Callable
+from functools import partial
 
 _MAC_BYTES = 16  # 128 bits: to guess one is hopeless, and the link stays short
 _ID_BYTES = 8
@@ -19,6 +21,13 @@ PATH = "/unsubscribe/"
 def unsubscribe_url(public_url: str, secret_key: str, message_id: str, contact_id: int) -> str:
     """Return the link of one recipient; `public_url` is where the API is reached from outside."""
     return public_url.rstrip("/") + PATH + make_token(secret_key, message_id, contact_id)
+
+
+def links_of(message_id: str, public_url: str | None, secret_key: str | None) -> Callable[[int], str] | None:
+    """Return contact id → link for the emails of a message; None unless there is an address and a key."""
+    if not (public_url and secret_key):
+        return None
+    return partial(unsubscribe_url, public_url, secret_key, message_id)
 
 
 def make_token(secret_key: str, message_id: str, contact_id: int) -> str:

@@ -29,6 +29,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.calls import Calls
     from workflows.command_queue import CommandQueue
     from workflows.describe import instant, progress_details, what_is_next
+    from workflows.lanes import Lane, Lanes
     from workflows.signals import read_command
     from workflows.state import BatchSendResult, BatchSendState, NumberedCommand
 
@@ -55,7 +56,7 @@ class BatchSendWorkflow:
         self._plan = Adoption(status=None)
         self._survey = Survey(status=None)
         self._surveyed_at = workflow.now()
-        self._lanes: list[workflow.ActivityHandle[LaneReport]] = []
+        self._lanes = Lanes()
         self._look_again_at: datetime | None = (
             None  # of a send that has not begun: nobody was due when it was looked at
         )
@@ -201,7 +202,7 @@ class BatchSendWorkflow:
         if self._plan.pause_at_failure_share is not None:
             most = self._failures.most_of_a_lane(self._survey.counts, lanes)
 
-        def start(number: int) -> workflow.ActivityHandle[LaneReport]:
+        def start(number: int) -> Lane:
             return self._calls.start_lane(
                 number,
                 of=lanes,
@@ -212,28 +213,22 @@ class BatchSendWorkflow:
                 to_go=self._survey.counts.unfinished,
             )
 
-        self._lanes = [start(number) for number in range(lanes)]
-        ended: list[workflow.ActivityHandle[LaneReport]] = []
-        while not self._lanes_are_back():
+        self._lanes = Lanes(lanes, start)
+        while not self._lanes.are_back:
             await workflow.wait_condition(
-                lambda: self._lanes_are_back() or bool(self._queue) or any(map(_was_drained, self._lanes))
+                lambda: self._lanes.are_back or bool(self._queue) or self._lanes.need_replacing
             )
             if stop := self._queue.first_stop:
                 closing = asyncio.create_task(self._close_gate(stop))
-                for lane in self._lanes:
-                    lane.cancel()  # in the same moment: neither waits for the other
-                    lane.add_done_callback(lambda lane: lane.cancelled() or lane.exception())  # any end will do
+                self._lanes.cancel()  # in the same moment: neither waits for the other
                 await closing
                 return
             if self._queue:
                 # A resume of what is sending: it changes nothing.
                 await self._unless_stopped(self._obey(self._queue.pop()))
-            elif not self._lanes_are_back():
-                for number, lane in enumerate(self._lanes):
-                    if _was_drained(lane):
-                        ended.append(lane)
-                        self._lanes[number] = start(number)
-        await self._judge([lane.result() for lane in (*ended, *self._lanes) if lane.exception() is None])
+            elif self._lanes.need_replacing:
+                self._lanes.replace()
+        await self._judge(self._lanes.reports())
 
     async def _judge(self, reports: Sequence[LaneReport]) -> None:
         """Go on at once, or wait: for the next hop to come back, or because there was nothing to take."""
@@ -315,9 +310,6 @@ class BatchSendWorkflow:
             requested_at=workflow.now(),
         )
 
-    def _lanes_are_back(self) -> bool:
-        return all(lane.done() for lane in self._lanes)
-
     async def _obey(self, entry: NumberedCommand) -> None:
         """Answer one command: do it, say again what was done, or refuse it."""
         command = entry.command
@@ -342,11 +334,11 @@ class BatchSendWorkflow:
         self._note_status(await self._calls.confirm_stop(entry))
         self._last_effective = entry.command.verb
         self._stopped_by = told(entry.command.actor, entry.command.reason)
-        if not self._lanes_are_back():
+        if not self._lanes.are_back:
             # As a courtesy: one whose worker is cut off may be away for long, and nothing of the ledger waits for it.
             with contextlib.suppress(TimeoutError):
                 await workflow.wait_condition(
-                    self._lanes_are_back, timeout=_COURTESY, timeout_summary="let the lanes come back"
+                    lambda: self._lanes.are_back, timeout=_COURTESY, timeout_summary="let the lanes come back"
                 )
         await self._look()  # for what is shown from here on
 
@@ -446,8 +438,3 @@ class BatchSendWorkflow:
         workflow.set_current_details(
             progress_details(self._plan, self._status, self._survey, waiting, list(self._queue), self._surveyed_at)
         )
-
-
-def _was_drained(lane: workflow.ActivityHandle[LaneReport]) -> bool:
-    """Whether a lane has come back because its worker is ending: nobody else has stopped it."""
-    return lane.done() and not lane.cancelled() and lane.exception() is None and lane.result().end is LaneEnd.STOPPED

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from email.parser import BytesHeaderParser
+from typing import Any
+
+from aiosmtpd.controller import Controller
+from pydantic import SecretStr
+
+from client.local.ports import free_port
 from models.contact import UNSUBSCRIBED
 from models.message import MessageStatus
 from models.unsubscribe import make_token, read_token, unsubscribe_url
@@ -50,6 +57,39 @@ async def test_one_click_holds_at_the_next_claim_of_a_running_send(api: Api) -> 
     assert len(api.harness.smtp.accepted()) == 199
     (suppression,) = (await api.ok("GET", "/v1/suppressions"))["items"]
     assert (suppression["address"], suppression["reason"]) == ("c200@example.com", UNSUBSCRIBED)
+
+
+class Catcher:
+    """A next hop that keeps what it takes."""
+
+    def __init__(self) -> None:
+        self.contents: list[bytes] = []
+
+    async def handle_DATA(self, server: object, session: object, envelope: Any) -> str:  # noqa: N802  # aiosmtpd's name
+        self.contents.append(envelope.content)
+        return "250 2.0.0 Ok"
+
+
+async def test_the_link_in_an_email_is_the_one_that_acts(api: Api) -> None:
+    await api.harness.add_contacts(1)
+    draft = await api.harness.draft()
+    catcher, port = Catcher(), free_port()
+    next_hop = Controller(catcher, hostname="127.0.0.1", port=port)
+    next_hop.start()
+    try:
+        async with api.harness.worker(
+            smtp_port=port, public_url="https://mail.example.org/api", secret_key=SecretStr(SECRET_KEY)
+        ):
+            await api.ok("PUT", f"{MESSAGES}/{draft}/send")
+            await api.harness.until(draft, MessageStatus.SENT)
+    finally:
+        next_hop.stop()
+    link = str(BytesHeaderParser().parsebytes(catcher.contents[0])["List-Unsubscribe"])
+    assert link.startswith("<https://mail.example.org/api/unsubscribe/")
+    path = link.removeprefix("<https://mail.example.org/api").removesuffix(">")
+    assert (await api("POST", path, key=None, **ONE_CLICK)).status_code == 200
+    (suppression,) = (await api.ok("GET", "/v1/suppressions"))["items"]
+    assert suppression["address"] == "c1@example.com"
 
 
 async def test_looking_changes_nothing_and_the_page_can_run_nothing(api: Api) -> None:

@@ -421,3 +421,29 @@ def test_the_attributes_that_templates_name_are_known() -> None:
         text="{{ contact.time_zone }} contact.not_this",
     )
     assert attributes_named(message) == {"first_name", "city", "a", "time_zone"}
+
+
+# --------------------------------------------------------------------------------------------------- unsubscribe links
+
+
+def test_an_email_has_the_link_of_its_recipient_in_headers_and_texts() -> None:
+    message = content(
+        text="Enough? {{ unsubscribe_url }}", html='<a href="{{ unsubscribe_url }}">Enough?</a>', subject="Hello"
+    )
+    compiled = compile_message(
+        "m1", message, unsubscribe_link=lambda contact: f"https://x.example/unsubscribe/{contact}"
+    )
+    for contact_id in (7, 8):
+        data = compiled.render(recipient(contact_id=contact_id)).content
+        url = f"https://x.example/unsubscribe/{contact_id}"
+        headers = raw_headers(data)
+        assert headers["List-Unsubscribe"] == f"<{url}>"  # RFC 8058 section 3.1
+        assert headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+        assert body(data, "plain") == f"Enough? {url}\n"
+        assert f'href="{url}"' in body(data, "html")
+
+
+def test_without_links_there_is_no_header_and_the_name_renders_empty() -> None:
+    data = rendered(content(text="[{{ unsubscribe_url }}]"))
+    assert not [name for name in raw_headers(data) if name.startswith("List-")]
+    assert body(data, "plain") == "[]\n"
