@@ -134,11 +134,11 @@ class Conversation:
             current = self._now
             if error is not None or current.refusal is not None:
                 return await self._end_refused(current, error)
+            self._answers = []
             self._next = self._begin_next()
             if not self._permit.may_write_body():
                 self._settle(current, given_back("stopped before the body was written"))
-                self._give_back_next()
-                return None
+                return self._end_next()  # of which nothing has been written
             try:
                 await self._give_body(current)
             except SMTP_ERRORS as failure:
@@ -148,12 +148,12 @@ class Conversation:
                 written = current.handed_over_at is not None and self._dot_may_have_left()
                 step = Step.BODY if written else Step.DATA
                 self._settle(current, outcome_of_error(step, error, current.handed_over_at if written else None))
-                return self._end_next(error)
+                return self._end_next()
             code = self._answers[0][0]
             self._settle(current, _outcome(Step.BODY, self._answers[0], current.handed_over_at))
             self._line.holds_envelope = False
             if not leaves_usable(Step.BODY, code) or not self._line.nothing_left_to_write(self._unread):
-                return self._end_next(error)
+                return self._end_next()
             if self._next is None:
                 self.leaves_line_usable = error is None
                 return None
@@ -178,7 +178,6 @@ class Conversation:
     async def _give_body(self, current: _Try) -> None:
         """Write the body, and the next envelope with it, and wait for all replies. Raises SMTP_ERRORS."""
         data = stuffed(current.taken[1].content)
-        self._answers = []
         self._unread = 0
         if self._next is not None:
             envelope = b"\r\n".join(self._next.commands) + b"\r\n"
@@ -224,19 +223,16 @@ class Conversation:
         self._settle(current, outcome)
         return None
 
-    def _end_next(self, error: BaseException | None) -> Taken | None:
-        """The line is lost with the next email's envelope on it: whatever the server made of that, nothing left."""
+    def _end_next(self) -> Taken | None:
+        """The line is lost, with the next email's envelope on it at most: return it, unless the server refused it."""
         current, self._next = self._next, None
         if current is None:
             return None
         current.replies = self._answers[1:]
         current.judge()
-        if current.refusal is None and len(current.replies) == 0:
+        if current.refusal is None or _found_line_lost(current, current.refusal):
             return current.taken
-        outcome = current.refusal or given_back("the connection was lost before the body was written")
-        if _found_line_lost(current, outcome):
-            return current.taken
-        self._settle(current, outcome)
+        self._settle(current, current.refusal)
         return None
 
     def _give_back_next(self) -> None:

@@ -17,12 +17,13 @@ _GOOD |= {"DATA": "354 Go on", "body": "250 Ok: queued", "QUIT": "221 Bye"}
 class Canned:
     """Answers by `answers`: verb, or `body` for what ends with the final dot → reply, CLOSE or SILENCE.
 
-    It reads a body after each 354 that it gives, whatever went before.
+    Of several replies each is given once, and the last of them from then on. It reads a body after each 354 that it
+    gives, whatever went before.
     """
 
     def __init__(self) -> None:
         self.port = 0
-        self.answers: dict[str, str] = dict(_GOOD)
+        self.answers: dict[str, str | list[str]] = dict(_GOOD)
         self.most_connections = 1000  # at once: 421 to those above
         self.packets: list[bytes] = []  # as they were read
         self.commands: list[str] = []
@@ -30,7 +31,7 @@ class Canned:
         self.connections = 0  # that there have been
         self.writers: list[asyncio.StreamWriter] = []  # of those open now
 
-    def answer(self, answers: Mapping[str, str]) -> None:
+    def answer(self, answers: Mapping[str, str | list[str]]) -> None:
         """Answer so from now on, and well to all else; forget what was seen."""
         self.answers = {**_GOOD, **answers}
         self.packets, self.commands, self.bodies = [], [], []
@@ -68,6 +69,8 @@ class Canned:
                     verb = line[:4].decode().upper()
                     self.commands.append(verb)
                 answer = self.answers.get(verb, "500 What?")
+                if isinstance(answer, list):
+                    answer = answer.pop(0) if len(answer) > 1 else answer[0]
                 if answer == CLOSE:
                     return
                 if answer != SILENCE:
