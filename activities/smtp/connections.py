@@ -18,9 +18,6 @@ from activities.smtp.outcomes import SERVICE_CLOSING
 from activities.smtp.pool import Pool
 from models.recipient import Outcome
 
-#: Emails that one bag hands over on a line before others have their turn with it.
-_TURN = 8
-
 
 class SmtpTransport:
     """`activities.ports.Transport` over SMTP. One for all lanes of a worker, on one event loop (asyncio or uvloop).
@@ -111,7 +108,7 @@ class SmtpTransport:
 
     async def _speak(self, errand: _Errand, line: Line, *, is_new: bool) -> None:
         """Speak on `line`. Every way out leaves it ready for the next conversation, or else not open."""
-        last_of_turn = line.conversations + _TURN
+        last_of_turn = line.conversations + self._pool.turn
 
         def may_go_on() -> bool:
             is_over = line.conversations >= last_of_turn and self._pool.is_waited_for

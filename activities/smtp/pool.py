@@ -17,6 +17,11 @@ _LONGEST_IDLE = timedelta(seconds=30)
 #: How long to wait before trying one line more than the server wanted to have.
 _GROW_EVERY = timedelta(minutes=1)
 
+#: Emails in one turn: handed over one after the other they cost half of what each alone does.
+_LONGEST_TURN = 8
+#: How many emails of others go over a line before whoever comes last has a turn, unless more wait than that.
+_LONGEST_QUEUE = 64
+
 
 class Pool:
     """Hands out places. A place comes with a line, or without one: then whoever has it may open one."""
@@ -87,6 +92,12 @@ class Pool:
     def is_waited_for(self) -> bool:
         """Whether somebody waits for a place."""
         return any(not waiter.done() for waiter in self._waiting)
+
+    @property
+    def turn(self) -> int:
+        """How many emails whoever has a place now should hand over before others have their turn."""
+        waiting = max(len(self._waiting), 1)
+        return max(1, min(_LONGEST_TURN, _LONGEST_QUEUE * self._allowed // waiting))
 
     @property
     def working(self) -> int:

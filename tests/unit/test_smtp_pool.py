@@ -111,3 +111,18 @@ async def test_where_lines_are_refused_the_places_are_those_that_work() -> None:
     assert await asyncio.wait_for(task, 10) is line, "the idle line, not a place to open one that is refused again"
     pool.closed(line)
     assert not pool.refused(too_many=True, retry_at=now), "none works any more"
+
+
+@pytest.mark.parametrize(("places", "waiters", "turn"), [(16, 0, 8), (16, 112, 8), (8, 128, 4), (8, 600, 1), (1, 3, 8)])
+async def test_the_more_wait_the_shorter_is_a_turn(places: int, waiters: int, turn: int) -> None:
+    """Who comes last has a turn after 64 emails on a line, or one of each who waits."""
+    pool = Pool(places)
+    for _ in range(places):
+        await pool.take()
+    tasks = [await waiting(pool) for _ in range(waiters)]
+    assert pool.turn == turn
+    assert pool.is_waited_for is (waiters > 0)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    assert not pool.is_waited_for
