@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 import secrets
 from datetime import UTC, datetime, timedelta
@@ -17,11 +18,15 @@ from storage.sending import Sending
 logger = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=5)
+#: Of so many sweeps one asks Temporal about workflows that may be closed or unknown: ten thousand that sleep should cost
+#: next to nothing, and that is what looking after them costs.
+_ASKS_TEMPORAL_ONCE_IN = 3
 #: A start or signal that is not answered this long after it was asked for is taken for lost.
 LOST_AFTER = timedelta(seconds=10)
 _LOOK_BACK = timedelta(days=1)
 _LISTING_LAG = timedelta(minutes=1)
 _ASKED_AT_A_TIME = 10
+_MOST_IN_A_ROW = 20
 _LOCK = 7_364_002
 
 
@@ -39,28 +44,31 @@ class Sweep:
 
     async def run(self, every: timedelta = EVERY) -> None:
         """Sweep for ever, in one worker at a time: whoever holds the advisory lock."""
-        while True:
+        for number in itertools.count():
             try:
                 async with self._pool.acquire() as connection:
                     if await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
                         try:
-                            await self.once()
+                            await self.once(asks_temporal=number % _ASKS_TEMPORAL_ONCE_IN == 0)
                         finally:
                             await connection.execute("select pg_advisory_unlock($1)", _LOCK)
             except Exception as error:  # noqa: BLE001  # a sweep that ended would be missed only when it is needed
                 logger.warning("the sweep is repeated in %s s: %s", every.total_seconds(), error)
             await asyncio.sleep(every.total_seconds())
 
-    async def once(self) -> None:
-        """Do every step once, stops first. One that fails keeps no other from its turn; the first error is raised."""
+    async def once(self, *, asks_temporal: bool = True) -> None:
+        """Do every step once, stops first. One that fails keeps no other from its turn; the first error is raised.
+
+        `asks_temporal`: with the steps that find out what became of workflows, which cost the most.
+        """
         failed: list[Exception] = []
+        asking = (self._look_after_closed_workflows, self._look_after_unknown_workflows) if asks_temporal else ()
         for step in (
             self._repeat_commands,
             self._lapse_leases,
             self._start_what_is_not_adopted,
             self._repeat_terminates,
-            self._look_after_closed_workflows,
-            self._look_after_unknown_workflows,
+            *asking,
             self._repeat_wakes,
         ):
             try:
@@ -95,15 +103,23 @@ class Sweep:
             self._looked_at_closed = began_to_look - _LISTING_LAG
 
     async def _look_after_unknown_workflows(self) -> None:
-        """Ask Temporal about a few messages at a time: its listing looks back a day, and its database may be lost."""
-        asked = await lookout.adopted(self._pool, after=self._asked_up_to, most=_ASKED_AT_A_TIME)
-        self._asked_up_to = asked[-1][0] if len(asked) == _ASKED_AT_A_TIME else ""
-        for message_id, generation, status in asked:
-            presence = await self._workflows.presence(message_id, generation)
-            if presence is Presence.UNKNOWN and status is MessageStatus.SCHEDULED:
-                await lookout.forget_adoption(self._pool, message_id, generation)
-            elif presence is not Presence.RUNNING:
-                await self._look_after_closed(message_id, generation, status)
+        """Ask Temporal about a few messages: its listing looks back a day, and its database may be lost.
+
+        Where one is found the next few are asked about at once: there will be more.
+        """
+        for _ in range(_MOST_IN_A_ROW):
+            asked = await lookout.adopted(self._pool, after=self._asked_up_to, most=_ASKED_AT_A_TIME)
+            self._asked_up_to = asked[-1][0] if len(asked) == _ASKED_AT_A_TIME else ""
+            found = False
+            for message_id, generation, status in asked:
+                presence = await self._workflows.presence(message_id, generation)
+                found = found or presence is not Presence.RUNNING
+                if presence is Presence.UNKNOWN and status is MessageStatus.SCHEDULED:
+                    await lookout.forget_adoption(self._pool, message_id, generation)
+                elif presence is not Presence.RUNNING:
+                    await self._look_after_closed(message_id, generation, status)
+            if not found or not self._asked_up_to:
+                return
 
     async def _look_after_closed(self, message_id: str, generation: int, status: MessageStatus) -> bool:
         """Return whether it is done; not while emails are in flight.
