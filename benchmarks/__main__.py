@@ -58,22 +58,30 @@ def main() -> int:
     )
     arguments.add_argument("--json", type=Path, metavar="FILE", help="write every figure, the machine and the commit")
     arguments.add_argument(
+        "--add", action="store_true", help="keep what that file has of others: a long run may be done in parts"
+    )
+    arguments.add_argument(
         "--docs", type=Path, metavar="FOLDER", help="write the table, bench.md, and drawings, bench-*.svg"
     )
     given = arguments.parse_args()
     if unknown := [name for name in given.names if name not in BENCHMARKS]:
         arguments.error(f"there is no benchmark {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+    if given.add and given.json is None:
+        arguments.error("--add goes with --json, which names the file to add to")
+    before = given.json.read_text(encoding="utf-8") if given.add and given.json.exists() else None
     names = given.names or [name for name in BENCHMARKS if not (given.quick and name in LONG)]
     # The SDK's core would write its warnings between our lines.
     quiet = LoggingConfig(filter=TelemetryFilter(core_level="ERROR", other_level="ERROR"))
     Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=quiet)))
     try:
-        return asyncio.run(_measure(names, quick=given.quick, json_file=given.json, docs=given.docs))
+        return asyncio.run(_measure(names, quick=given.quick, json_file=given.json, before=before, docs=given.docs))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 130
 
 
-async def _measure(names: list[str], *, quick: bool, json_file: Path | None, docs: Path | None) -> int:
+async def _measure(
+    names: list[str], *, quick: bool, json_file: Path | None, before: str | None, docs: Path | None
+) -> int:
     task = asyncio.current_task()
     assert task is not None
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
@@ -82,6 +90,8 @@ async def _measure(names: list[str], *, quick: bool, json_file: Path | None, doc
     if postfix is None:
         console.print(HOW_TO_GET_THEM)
     report = Report(machine.describe(), quick=quick)
+    if before is not None:
+        report.take_over(before)
     for name in names:
         console.print(f"{name} ...")
         began, disturbance = time.monotonic(), machine.Disturbance()

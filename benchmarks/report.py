@@ -15,12 +15,17 @@ _COLUMNS = ("what", "measured", "bar", "")
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """One benchmark that is over."""
+    """One benchmark that is over, in this run or in one before."""
 
     name: str
-    found: Findings
+    title: str
+    rows: list[Row]
+    drawings: list[str]
+    figures: Mapping[str, Figure]
     seconds: float
     share_of_others: float  # of the CPU, 0 to 1
+    measured_at: str
+    commit: str
 
     @property
     def circumstances(self) -> str:
@@ -34,14 +39,24 @@ class Report:
         """`facts`: see `benchmarks.machine.describe`."""
         self._facts = facts
         self._quick = quick
-        self._parts: list[_Part] = []
+        self._parts: dict[str, _Part] = {}
 
     def add(self, name: str, found: Findings, *, seconds: float, share_of_others: float) -> None:
-        self._parts.append(_Part(name, found, seconds, share_of_others))
+        """Take in what one benchmark has found, in the place of what a run before found."""
+        drawings = [drawing.name for drawing in found.drawings]
+        when = str(self._facts["measured_at"]), str(self._facts["commit"])
+        self._parts[name] = _Part(
+            name, found.title, found.rows, drawings, found.figures, seconds, share_of_others, *when
+        )
+
+    def take_over(self, written: str) -> None:
+        """Take over what a run before wrote by `as_json`. Raises ValueError when it is nothing of the kind."""
+        for name, part in json.loads(written)["parts"].items():
+            self._parts[name] = _Part(**{**part, "name": name, "rows": [Row(*row) for row in part["rows"]]})
 
     @property
     def all_met(self) -> bool:
-        return all(row.is_met for part in self._parts for row in part.found.rows)
+        return all(row.is_met for part in self._parts.values() for row in part.rows)
 
     @property
     def about(self) -> str:
@@ -58,30 +73,32 @@ class Report:
         table = Table(title="Benchmarks", title_justify="left")
         for column in _COLUMNS:
             table.add_column(column, overflow="fold")
-        for part in self._parts:
+        for part in self._parts.values():
             table.add_section()
-            table.add_row(f"[bold]{part.name}[/bold]: {part.found.title}", part.circumstances)
-            for row in part.found.rows:
+            table.add_row(f"[bold]{part.name}[/bold]: {part.title}", part.circumstances)
+            for row in part.rows:
                 table.add_row(row.what, row.measured, row.bar, _mark(row))
         return table
 
     def as_markdown(self) -> str:
         lines = ["# Benchmarks", "", "Written by `make bench`; [what it measures](performance.md).", "", self.about]
-        for part in self._parts:
-            lines += ["", f"## {part.name}: {part.found.title}", "", f"Measured {part.circumstances}.", ""]
+        for part in self._parts.values():
+            lines += ["", f"## {part.name}: {part.title}", ""]
+            lines += [f"Measured {part.circumstances}; commit {part.commit}, {part.measured_at}.", ""]
             lines += [f"| {' | '.join(_COLUMNS)} |", "|---|---|---|---|"]
-            lines += [f"| {row.what} | {row.measured} | {row.bar} | {_mark(row)} |" for row in part.found.rows]
-            lines += [
-                line for drawing in part.found.drawings for line in ("", f"![{drawing.name}]({drawing.name}.svg)")
-            ]
+            lines += [f"| {row.what} | {row.measured} | {row.bar} | {_mark(row)} |" for row in part.rows]
+            lines += [line for drawing in part.drawings for line in ("", f"![{drawing}]({drawing}.svg)")]
         return "\n".join(lines) + "\n"
 
     def as_json(self) -> str:
         parts = {
-            part.name: {"seconds": part.seconds, "cpu_share_of_others": part.share_of_others, **part.found.figures}
-            for part in self._parts
+            name: {
+                **{field: getattr(part, field) for field in _Part.__slots__ if field not in ("name", "rows")},
+                "rows": [[row.what, row.measured, row.bar, row.is_met] for row in part.rows],
+            }
+            for name, part in self._parts.items()
         }
-        return json.dumps({"machine": self._facts, "quick": self._quick, **parts}, indent=1) + "\n"
+        return json.dumps({"machine": self._facts, "quick": self._quick, "parts": parts}, indent=1) + "\n"
 
 
 def _mark(row: Row) -> str:

@@ -18,8 +18,8 @@ from storage.sending import Sending
 logger = logging.getLogger(__name__)
 
 EVERY = timedelta(seconds=5)
-#: Of so many sweeps one asks Temporal about workflows that may be closed or unknown: ten thousand that sleep should cost
-#: next to nothing, and that is what looking after them costs.
+#: Of so many sweeps one asks Temporal about workflows that may be closed or unknown: that is nearly all that ten
+#: thousand messages cost while they sleep.
 _ASKS_TEMPORAL_ONCE_IN = 3
 #: A start or signal that is not answered this long after it was asked for is taken for lost.
 LOST_AFTER = timedelta(seconds=10)
