@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -123,6 +124,8 @@ class Declaration:
     takes_file: bool = False  # the body is put into a file, `request.state.file`
     takes_form: bool = False
     keeps_answer: bool = True  # under an Idempotency-Key
+    unhurried: bool = False  # it waits for others than our own servers, and nobody can say how long
+    waits: bool = False  # as long as its parameter `wait` says
     #: Status → type of the content → example. FastAPI would leave every null of them out of the document.
     examples: Mapping[int, Mapping[str, object]] = field(default_factory=dict)
 
@@ -174,8 +177,8 @@ async def _carry_out(
                 _require_json(request)
             digest = hashlib.sha256(body).digest()
         acting = _act(request, handle, declared, digest)
-        # Of a file nobody can say how long it takes.
-        return await acting if declared.takes_file else await _patiently(acting, _told_to_wait(request))
+        told_to_wait = _told_to_wait(request) if declared.waits else timedelta(0)
+        return await acting if declared.unhurried else await _patiently(acting, told_to_wait)
 
 
 async def _act(
@@ -250,6 +253,7 @@ def call(
     takes_file: bool = False,
     takes_form: bool = False,
     keeps_answer: bool = True,
+    unhurried: bool = False,
     openapi: dict[str, Any] | None = None,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare a call: the least it takes to be let in (None: public), an example of its answer, and its problems.
@@ -265,7 +269,13 @@ def call(
         kind = media.partition(";")[0] if media else "application/json" if example is not None else None
         examples = {number: {kind: to_jsonable_python(example)} for number in (status, *(also or {})) if kind}
         endpoint.declaration = Declaration(  # type: ignore[attr-defined]
-            needs, takes_file, takes_form, keeps_answer, examples
+            needs,
+            takes_file,
+            takes_form,
+            keeps_answer,
+            unhurried=takes_file or unhurried,
+            waits="wait" in inspect.signature(endpoint).parameters,
+            examples=examples,
         )
         answers: dict[int | str, dict[str, Any]] = {
             status: {"content": {kind: {"schema": {"type": "string"}}}} if media else {}

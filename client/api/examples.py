@@ -153,4 +153,4 @@ CSV = (
     "reason\n42,ada@example.org,sent,2026-12-01T08:00:00+00:00,1,,2026-12-01T08:00:01+00:00,"
     "2026-12-01T08:00:01+00:00,250,2.0.0,queued as 4RkX,\n"
 )
-EVENTS = f"event: progress\ndata: {PROGRESS.model_dump_json()}\n\n: still here\n\n"
+EVENTS = [{"event": "progress", "data": PROGRESS.model_dump_json()}]

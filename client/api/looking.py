@@ -29,7 +29,7 @@ LOOK_EVERY_SECONDS = 0.5
 #: Without a sign of life proxies take a connection for dead.
 HEARTBEAT_EVERY_SECONDS = 15.0
 _ROWS_A_PAGE = 2_000
-_EVENT = {
+_EVENT: dict[str, object] = {
     "type": "object",
     "required": ["event", "data"],
     "properties": {
@@ -41,6 +41,8 @@ _EVENT = {
         },
     },
 }
+# As OpenAPI 3.2 has it: `schema` is that of the whole stream, `itemSchema` that of each event.
+_EVENTS = {"schema": {"type": "array", "items": _EVENT}, "itemSchema": _EVENT}
 
 
 @call(router, "GET", "/progress", needs=Action.LOOK, example=examples.PROGRESS, problems=(404,))
@@ -57,13 +59,13 @@ async def progress(use: Use, message_id: str) -> Progress:
     example=examples.EVENTS,
     media="text/event-stream",
     problems=(404,),
-    openapi={"responses": {"200": {"content": {"text/event-stream": {"itemSchema": _EVENT}}}}},
+    openapi={"responses": {"200": {"content": {"text/event-stream": _EVENTS}}}},
 )
 async def progress_stream(request: Request, message_id: str) -> StreamingResponse:
     """Follow the progress as server-sent events: `progress` at each change, with the same JSON as `/progress`.
 
-    When the message is final an event `end` follows, and the stream is over. It also ends, without that event, when
-    the server shuts down: connect again.
+    When the message is final an event `end` with the same follows, and the stream is over. It also ends, without that
+    event, when the server shuts down: connect again.
     """
     first = await door_of(request).use.progress(message_id)  # what is not there is a 404, and no stream
     return StreamingResponse(_events(door_of(request), first), media_type="text/event-stream")
@@ -77,7 +79,7 @@ async def _events(door: Door, current: Progress) -> AsyncIterator[str]:
             yield f"event: progress\ndata: {current.model_dump_json()}\n\n"
             told, silent_for = current, 0.0
         if current.status.is_final:
-            yield "event: end\ndata: {}\n\n"
+            yield f"event: end\ndata: {current.model_dump_json()}\n\n"
             return
         try:
             await asyncio.wait_for(door.stopping.wait(), LOOK_EVERY_SECONDS)

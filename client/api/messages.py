@@ -92,6 +92,7 @@ async def copy(use: Use, message_id: str, response: Response, how: CopyRequest |
     needs=Action.SEND_TEST,
     example=SendTestOutcomes(outcomes=[examples.TEST_EMAIL]),
     problems=(404,),
+    unhurried=True,
 )
 async def send_test(use: Use, message_id: str, where: SendTestRequest) -> SendTestOutcomes:
     """Send the message to a few addresses at once. Nothing is counted and no status changes."""

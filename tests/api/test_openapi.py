@@ -18,6 +18,18 @@ from tests.api.served import served
 _CHECKS_THAT_DO_NOT_APPLY = "positive_data_acceptance"
 
 
+_CONFIGURATION = """
+[parameters]
+"path.message_id" = "DRAFT"
+"path.contact_id" = 1
+"query.wait" = 0
+
+# The stream of a message that is not final does not end.
+[[operations]]
+include-name = "GET /v1/batchmessages/{message_id}/progress/stream"
+[operations.parameters]
+"path.message_id" = "SENT"
+"""
 #: What outside programs rely on; more may be there, and none of these may go.
 PROMISED = """
 POST GET /v1/batchmessages
@@ -83,10 +95,11 @@ async def test_schemathesis_finds_nothing(api: Api, tmp_path: Path, monkeypatch:
     monkeypatch.setattr(access, "MOST_FAILURES", 1_000_000)  # it tries a wrong key at every call
     await api.harness.add_contacts(3)
     await api.harness.prepare_server()
-    draft = await api.harness.draft()
+    draft, sent = await api.harness.draft(), await api.harness.draft()
+    await api.harness.pool.execute("update messages set status = 'sent' where id = $1", sent)
     # Otherwise most calls would be about messages that there are not.
     (tmp_path / "schemathesis.toml").write_text(
-        f'[parameters]\n"path.message_id" = "{draft}"\n"query.wait" = 0\n"path.contact_id" = 1\n', encoding="utf-8"
+        _CONFIGURATION.replace("DRAFT", draft).replace("SENT", sent), encoding="utf-8"
     )
     async with served(api) as client:
         process = await asyncio.create_subprocess_exec(
