@@ -23,7 +23,7 @@ async def paused_in_mid_send(harness: Harness, **changes: Any) -> str:
 
 
 async def in_mid_send(harness: Harness, **changes: Any) -> str:
-    """A message of which some are sent, and which goes on for half a minute more."""
+    """A message of which some are sent, and which goes on for ten seconds more: a new process may take its time."""
     message_id = await harness.draft(**changes)
     await harness.send(message_id)
     await until_some_are_sent(harness, message_id)
@@ -37,7 +37,7 @@ async def until_some_are_sent(harness: Harness, message_id: str) -> None:
         return (await harness.counts(message_id)).sent >= 10
 
     await eventually(some_are_sent)
-    harness.smtp.set(delay_ms=100)
+    harness.smtp.set(delay_ms=250)
 
 
 @asynccontextmanager

@@ -22,6 +22,7 @@ from temporalio.api.enums.v1 import PendingActivityState
 
 from client.temporal import Workflows
 from models.commands import Receipt, ReceiptOutcome
+from models.failures import LOOKED_AT
 from models.message import MessageStatus, workflow_id
 from models.recipient import RecipientStatus
 from tests.eventually import eventually
@@ -31,11 +32,14 @@ from tests.tcp_proxy import TcpProxy
 from worker import WINDOW
 from workflows.state import Knobs
 
-RECIPIENTS = 2_500
+RECIPIENTS = 6_000
 LANES = 4
 LEASE = timedelta(seconds=3)
-#: Slow enough that the send lasts as long as a test needs it.
-DELAY_MS = 50
+#: Slow enough that the send lasts as long as a test needs it; fast enough that the victim comes to all that it has
+#: claimed, two windows for each of up to three lanes, long before its lease is over.
+DELAY_MS = 20
+#: Until both are at it for good.
+FIRST_DELAY_MS = 10
 VICTIMS_CONNECTIONS = 16
 LONG_ENOUGH = timedelta(seconds=60)
 
@@ -90,6 +94,10 @@ class Scene:
 
         await eventually(runs, within=30, every=0.05)
 
+    async def until_left(self, number: int) -> None:
+        """Wait until both together have handed over more."""
+        await eventually(lambda: len(self.emails()) > number, within=30)
+
     async def until_both_hand_over(self) -> None:
         """Wait until either worker has handed over more than it has now."""
         victim, other = len(self.by_victim()), len(self.by_other())
@@ -135,7 +143,7 @@ class Scene:
 async def scene_in_mid_send(harness: Harness, directory: Path) -> AsyncIterator[Scene]:
     """Begin a send that both workers take part in."""
     harness.workflows = Workflows(harness.client, knobs=Knobs(lane_heartbeat_timeout=timedelta(seconds=2)))
-    harness.smtp.set(delay_ms=DELAY_MS)
+    harness.smtp.set(delay_ms=FIRST_DELAY_MS)
     await harness.add_contacts(RECIPIENTS)
     message_id = await harness.draft()
     host, _, port = harness.client.service_client.config.target_host.partition(":")
@@ -143,7 +151,7 @@ async def scene_in_mid_send(harness: Harness, directory: Path) -> AsyncIterator[
     assert database.hostname is not None
     assert database.port is not None
     log = directory / "victim.log"
-    with SmtpLogServer(directory, delay_ms=DELAY_MS) as victims_smtp:
+    with SmtpLogServer(directory, delay_ms=FIRST_DELAY_MS) as victims_smtp:
         async with (
             TcpProxy(host, int(port)) as temporal,
             TcpProxy(database.hostname, database.port) as postgres,
@@ -176,11 +184,16 @@ async def until_both_have_lanes(scene: Scene) -> None:
         return len(await scene.lanes()) == LANES
 
     await eventually(begun, every=0.1)
-    await eventually(all_taken)
-    while await scene.lanes_of_victim() not in range(1, LANES):  # chance gave all of them to one: deal again
-        await scene.pause()
-        await scene.harness.use_cases.resume(scene.message_id, asked_by())
+    while True:
+        # Before so many have been judged a lane takes only its part of them, and then it is over, cut off or not.
+        await scene.until_left(len(scene.emails()) + LANES * -(-LOOKED_AT // LANES // WINDOW) * WINDOW)
         await eventually(all_taken)
+        if await scene.lanes_of_victim() in range(1, LANES):
+            break
+        await scene.pause()  # chance gave all of them to one: deal again
+        await scene.harness.use_cases.resume(scene.message_id, asked_by())
+    for server in (scene.victims_smtp, scene.harness.smtp):
+        server.set(delay_ms=DELAY_MS)
     await scene.until_both_hand_over()
 
 
