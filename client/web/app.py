@@ -1,0 +1,30 @@
+"""The web UI as a part of the API's application."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from client.keys import Keys
+from client.overview import Overview
+from client.web import assets, messages, signing_in
+from client.web.rendering import Templates
+from client.web.sessions import Sessions
+from client.web.visit import Web
+from settings import Settings
+from storage.database import Pool
+
+#: Every part of the UI.
+ROUTERS = (signing_in.router, messages.router)
+
+
+def make_web(pool: Pool, keys: Keys, settings: Settings) -> Web:
+    """Put together what pages need beside the API's door."""
+    return Web(Sessions(pool, keys), Overview(pool), Templates(settings.default_time_zone))
+
+
+def add_pages(app: FastAPI, web: Web) -> None:
+    """Serve all pages."""
+    app.state.web = web
+    for part in ROUTERS:
+        app.include_router(part)
+    app.include_router(assets.router)

@@ -1,0 +1,20 @@
+"""The places of the web UI, in the order of the navigation."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Place(NamedTuple):
+    """One entry; it is marked as the present one where the address begins with its path."""
+
+    label: str
+    path: str
+
+
+PLACES = (Place("Messages", "/messages"),)
+
+
+def place_at(path: str) -> Place | None:
+    """Return the place that an address belongs to."""
+    return next((place for place in PLACES if path == place.path or path.startswith(f"{place.path}/")), None)

@@ -1,0 +1,65 @@
+"""What holds for every page: files that are kept for good, errors in the same design, sentences instead of codes."""
+
+from __future__ import annotations
+
+import pytest
+
+from client.web import assets
+from client.web.assets import address_of
+from client.web.notices import SENTENCES, Notice
+from tests.web.site import Site
+
+
+async def test_files_are_kept_for_good_and_change_their_address_with_their_content(site: Site) -> None:
+    shown = await site.get("/messages")
+    used = [link["href"] for link in shown.tree.all("link")] + [script["src"] for script in shown.tree.all("script")]
+    assert sorted(used) == sorted(address_of(name) for name in ("app.css", "app.js", "icon.svg"))
+    for address in used:
+        response = await site.client.get(address)
+        assert response.status_code == 200
+        assert response.headers["cache-control"] == assets.FOR_GOOD
+        assert response.headers["x-content-type-options"] == "nosniff"
+    assert (await site.client.get("/assets/app.000000000000.css")).status_code == 404
+
+
+def test_no_file_names_an_address_of_elsewhere() -> None:
+    for asset in assets._ASSETS.values():
+        text = asset.content.decode().replace("http://www.w3.org/2000/svg", "")
+        assert "http:" not in text
+        assert "https:" not in text
+        assert "@import" not in text
+
+
+async def test_what_there_is_not_is_a_page_for_people_and_a_problem_for_programs(site: Site) -> None:
+    shown = await site.get("/nothing")
+    assert shown.status == 404
+    assert "There is no such page." in shown.text
+    response = await site.client.get("/v1/nothing")
+    assert response.json()["code"] == "not_found"
+    response = await site.client.get("/nothing", headers={"Accept": "application/json"})
+    assert response.json()["code"] == "not_found"
+
+
+async def test_a_form_that_cannot_be_read_is_refused(site: Site) -> None:
+    for headers, content, status in (
+        ({"Content-Type": "application/json"}, b"{}", 400),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"csrf=%ff", 400),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"a=&" * 10_001, 400),
+        ({"Content-Type": "application/x-www-form-urlencoded"}, b"a" * (16 * 1024 * 1024 + 1), 413),
+    ):
+        shown = site.shown(await site.client.post("/sign-out", content=content, headers=headers))
+        assert shown.status == status
+
+
+@pytest.mark.parametrize("notice", list(Notice))
+def test_every_notice_has_a_sentence(notice: Notice) -> None:
+    assert SENTENCES[notice].endswith(".")
+
+
+async def test_the_hold_stands_on_every_page_with_who_and_why(site: Site) -> None:
+    assert "Everything is on hold" not in (await site.get("/messages")).text
+    await site.harness.pool.execute("insert into hold (actor, reason) values ('anna', 'the <b>mail</b> server burns')")
+    text = (await site.get("/messages")).text
+    assert "Everything is on hold." in text
+    assert "the <b>mail</b> server burns" in text
+    assert "anna" in text
