@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from client.keys import Keys
 from client.overview import Overview
-from client.web import assets, messages, signing_in
+from client.web import assets, commands, message, messages, signing_in
 from client.web.rendering import Templates
 from client.web.sessions import Sessions
 from client.web.visit import Web
@@ -14,7 +14,7 @@ from settings import Settings
 from storage.database import Pool
 
 #: Every part of the UI.
-ROUTERS = (signing_in.router, messages.router)
+ROUTERS = (signing_in.router, messages.router, commands.router, message.router)
 
 
 def make_web(pool: Pool, keys: Keys, settings: Settings) -> Web:

@@ -10,8 +10,8 @@ from starlette.exceptions import HTTPException
 
 from client.api.errors import Problem, answer_to
 from client.web.addresses import sign_in_path
+from client.web.menu import Item, menu_in
 from client.web.visit import Visit, web_of
-from models.commands import Verb
 from models.errors import IllegalTransition, NoKey
 from models.hold import Hold
 from models.message import MessageStatus
@@ -38,8 +38,7 @@ class Instead:
     """What is legal now, in place of a command that was refused."""
 
     message_id: str
-    status: MessageStatus
-    verbs: tuple[Verb, ...]
+    menu: list[Item]
 
 
 def error_page(request: Request, error: Exception) -> HTMLResponse:
@@ -56,16 +55,15 @@ def error_page(request: Request, error: Exception) -> HTMLResponse:
         notice=None,
         title=_TITLES.get(told.status_code, _TITLES[500]),
         sentence=sentence or problem.message,
-        instead=_instead(request, error),
+        instead=_instead(visit, error),
         sign_in=sign_in_path(request) if isinstance(error, NoKey) else None,
     )
     headers = {"Retry-After": told.headers["Retry-After"]} if "Retry-After" in told.headers else None
     return HTMLResponse(html, told.status_code, headers)
 
 
-def _instead(request: Request, error: Exception) -> Instead | None:
-    message_id = request.path_params.get("message_id")
+def _instead(visit: Visit, error: Exception) -> Instead | None:
+    message_id = visit.request.path_params.get("message_id")
     if not isinstance(error, IllegalTransition) or message_id is None:
         return None
-    allowed = tuple(Verb(verb) for verb in error.details["allowed"])
-    return Instead(str(message_id), MessageStatus(error.details["status"]), allowed)
+    return Instead(str(message_id), menu_in(MessageStatus(error.details["status"]), str(message_id), visit))

@@ -49,14 +49,19 @@ def action_of(verb: Verb) -> Action:
 
 def menu_of(message: Message, visit: Visit) -> list[Item]:
     """Return the menu of a message, in the order of the commands."""
+    return menu_in(message.status, message.id, visit)
+
+
+def menu_in(status: MessageStatus, message_id: str, visit: Visit) -> list[Item]:
+    """Return the menu of a message in some status."""
     items: list[Item] = []
-    for verb in allowed_commands(message.status):
+    for verb in allowed_commands(status):
         if verb in _PAGES and visit.may(action_of(verb)):
             label, path = _PAGES[verb]
-            items.append(Item(label, f"/messages/{message.id}/{path}", verb in (Verb.CANCEL, Verb.DELETE)))
+            items.append(Item(label, f"/messages/{message_id}/{path}", verb in (Verb.CANCEL, Verb.DELETE)))
         if verb is Verb.UNSCHEDULE and _may_edit(visit):
             # Not legal before it is a draft again, which the page that this leads to says and does.
-            items.append(Item("Edit", f"/messages/{message.id}/unschedule"))
+            items.append(Item("Edit", f"/messages/{message_id}/unschedule"))
     return items
 
 

@@ -9,7 +9,7 @@ import jinja2
 from client.web import assets, words
 from client.web.navigation import PLACES
 from models.api_keys import Action
-from models.commands import Verb
+from models.commands import ReceiptOutcome, Verb
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
 
@@ -34,6 +34,7 @@ class Templates:
             "span": words.span,
             "recipient_word": words.recipient_word,
             "share": words.finished_share,
+            "as_counts": words.as_counts,
         }
         self._environment.globals |= {
             "asset": assets.address_of,
@@ -43,6 +44,8 @@ class Templates:
             "Status": MessageStatus,
             "RecipientStatus": RecipientStatus,
             "Verb": Verb,
+            "Outcome": ReceiptOutcome,
+            "done_words": words.DONE,
             "status_icons": words.STATUS_ICONS,
         }
 

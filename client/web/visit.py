@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import secrets
 from dataclasses import dataclass, field
 from typing import Annotated
 from urllib.parse import urlencode
@@ -63,6 +63,11 @@ class Visit:
     def csrf_token(self) -> str:
         return csrf_token(self.token)
 
+    @property
+    def command_id(self) -> str:
+        """The id that a form gives its command: the one that it had, or a new one."""
+        return self.form["command_id"] or secrets.token_urlsafe(12)
+
     def may(self, action: Action) -> bool:
         """Whether the key of whoever is signed in allows this; what it does not is not offered."""
         return self.principal is not None and may(self.principal.role, action)
@@ -70,16 +75,13 @@ class Visit:
     def asked_by(self, reason: str = "") -> AskedBy:
         """Say who asks. A form carries the id of its command, so that sending it twice acts once."""
         assert self.principal is not None, "pages that act need a key"
-        chosen = {"command_id": self.form["command_id"]} if self.form["command_id"] else {}
-        return AskedBy(actor=self.principal.name, source=SOURCE, reason=reason, **chosen)
+        return AskedBy(actor=self.principal.name, source=SOURCE, reason=reason, command_id=self.command_id)
 
-    async def show(
-        self, template: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **values: object
-    ) -> HTMLResponse:
+    async def show(self, template: str, *, status: int = 200, **values: object) -> HTMLResponse:
         """Answer with a page; templates have `visit`, the hold and the notice beside `values`."""
         hold = await self.use.hold() if self.principal is not None else Hold(held=False)
         html = self.render(template, hold=hold, notice=sentence_of(self.request.query_params.get("notice")), **values)
-        return HTMLResponse(html, status, headers)
+        return HTMLResponse(html, status)
 
     def render(self, template: str, **values: object) -> str:
         """Return a template as HTML, without asking anybody."""
@@ -88,7 +90,9 @@ class Visit:
 
     def go(self, path: str, *, notice: Notice | None = None) -> RedirectResponse:
         """Answer a form: the browser looks at `path` next, and loading that again sends nothing twice."""
-        return RedirectResponse(f"{path}?{urlencode({'notice': notice})}" if notice else path, 303)
+        if notice is not None:
+            path += ("&" if "?" in path else "?") + urlencode({"notice": notice})
+        return RedirectResponse(path, 303)
 
 
 def _visit_of(request: Request) -> Visit:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from client.cli.receipts import span
+from models.commands import Verb
 from models.message import Counts, MessageStatus
 from models.recipient import RecipientStatus
 
-__all__ = ["Clock", "capitalized", "finished_share", "number", "recipient_word", "span"]
+__all__ = ["Clock", "as_counts", "capitalized", "finished_share", "number", "recipient_word", "span"]
 
 #: Icons of components.html.
 STATUS_ICONS: dict[MessageStatus, str] = {
@@ -20,6 +21,17 @@ STATUS_ICONS: dict[MessageStatus, str] = {
     MessageStatus.PAUSED: "pause",
     MessageStatus.SENT: "check",
     MessageStatus.CANCELED: "canceled",
+}
+
+#: What a command that was done is called.
+DONE: dict[Verb, str] = {
+    Verb.SEND: "Accepted",
+    Verb.PAUSE: "Paused",
+    Verb.RESUME: "Resumed",
+    Verb.CANCEL: "Canceled",
+    Verb.UNSCHEDULE: "Unscheduled",
+    Verb.ACCEPT: "Taken as sent",
+    Verb.RESEND: "To be mailed again",
 }
 
 
@@ -66,6 +78,11 @@ def capitalized(word: str) -> str:
 def recipient_word(status: RecipientStatus) -> str:
     """Return the word of a recipient's status: in doubt, not in_doubt."""
     return status.value.replace("_", " ")
+
+
+def as_counts(counts: Mapping[str, int]) -> Counts:
+    """Return the counts of a receipt, to be asked as those of a message are."""
+    return Counts(**counts)
 
 
 def finished_share(counts: Counts) -> int:
