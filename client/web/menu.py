@@ -31,6 +31,8 @@ _PAGES: dict[Verb, tuple[str, str]] = {
     Verb.COPY: ("Copy as Draft", "copy"),
     Verb.DELETE: ("Delete", "delete"),
 }
+_GRAVE = (Verb.CANCEL, Verb.DELETE)
+_MAIN = (Verb.PAUSE, Verb.RESUME)
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ class Item:
 
     label: str
     path: str
-    is_grave: bool = False
+    is_grave: bool = False  # it cannot be undone
+    is_main: bool = False  # what one most likely came for
 
 
 def action_of(verb: Verb) -> Action:
@@ -58,7 +61,7 @@ def menu_in(status: MessageStatus, message_id: str, visit: Visit) -> list[Item]:
     for verb in allowed_commands(status):
         if verb in _PAGES and visit.may(action_of(verb)):
             label, path = _PAGES[verb]
-            items.append(Item(label, f"/messages/{message_id}/{path}", verb in (Verb.CANCEL, Verb.DELETE)))
+            items.append(Item(label, f"/messages/{message_id}/{path}", is_grave=verb in _GRAVE, is_main=verb in _MAIN))
         if verb is Verb.UNSCHEDULE and _may_edit(visit):
             # Not legal before it is a draft again, which the page that this leads to says and does.
             items.append(Item("Edit", f"/messages/{message_id}/unschedule"))

@@ -5,6 +5,7 @@ Places are percent of the width, so that the picture fits any screen and its wor
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +21,13 @@ ZONES_SPAN = timedelta(hours=26)
 #: Batches to come and missed turns that are drawn; behind them only how many more there are.
 MOST_DRAWN = 60
 _HEIGHT, _SMALLEST = 100.0, 6.0  # of a bar, in percent
-_STEPS_MINUTES = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440, 2880, 10080, 43200, 129600, 525600)
+_SECONDS, _MINUTES = (1, 2, 5, 10, 15, 30), (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720)
+_DAYS = (1, 2, 7, 30, 90, 365, 3650)
+_STEPS = (
+    *(timedelta(seconds=number) for number in _SECONDS),
+    *(timedelta(minutes=number) for number in _MINUTES),
+    *(timedelta(days=number) for number in _DAYS),
+)
 _MOST_TICKS = 7
 
 
@@ -143,8 +150,7 @@ def _missed(progress: Progress, rule: ThrottleRule, now: datetime) -> Iterator[B
 def _placed(bars: list[Bar], least: timedelta, more: int, clock: Clock, now: datetime) -> Timeline:
     first, last = bars[0].at, bars[-1].at
     span = max(last - first, least)
-    begin = first - span * 0.04 - (span - (last - first)) / 2 * 0.5
-    whole = (last - first) + (first - begin) * 2 if last - first >= least else span * 1.08
+    begin, whole = first - (span - (last - first)) / 2 - span * 0.05, span * 1.1
     largest = max((bar.size for bar in bars), default=1) or 1
 
     def place(at: datetime) -> float:
@@ -168,25 +174,34 @@ def _placed(bars: list[Bar], least: timedelta, more: int, clock: Clock, now: dat
         bars=placed,
         ticks=tuple(Tick(place(at), text) for at, text in _ticks(begin, whole, clock)),
         now=place(now) if is_shown else None,
-        width=round(min(2.4, max(0.5, 60 / len(bars))), 2),
+        width=_width(placed),
         more=more,
         summary=_summary(placed),
     )
 
 
+def _width(bars: tuple[Bar, ...]) -> float:
+    """Return the width at which neighbours do not cover each other, as far as they can still be seen then."""
+    gaps = [after.left - before.left for before, after in itertools.pairwise(bars)]
+    return round(min(2.4, max(0.6, min(gaps, default=2.4) * 0.8)), 2)
+
+
 def _ticks(begin: datetime, whole: timedelta, clock: Clock) -> Iterator[tuple[datetime, str]]:
     """Yield round times of the clock, a few of them."""
-    minutes = whole / timedelta(minutes=1)
-    step = timedelta(
-        minutes=next((step for step in _STEPS_MINUTES if minutes / step <= _MOST_TICKS), _STEPS_MINUTES[-1])
-    )
+    step = next((step for step in _STEPS if whole / step <= _MOST_TICKS), _STEPS[-1])
     local = clock.local(begin)
     at = local.replace(hour=0, minute=0, second=0, microsecond=0)
     at += max(0, (local - at) // step) * step
     for _ in range(_MOST_TICKS + 2):
         if begin + whole * 0.03 < at < begin + whole * 0.97:
-            yield at, f"{at:%H:%M}" if step < timedelta(days=1) and (at.hour or at.minute) else f"{at.day} {at:%b}"
+            yield at, _on_the_axis(at, step)
         at += step
+
+
+def _on_the_axis(at: datetime, step: timedelta) -> str:
+    if step >= timedelta(days=1) or not (at.hour or at.minute or at.second):
+        return f"{at.day} {at:%b}"
+    return f"{at:%H:%M:%S}" if step < timedelta(minutes=1) else f"{at:%H:%M}"
 
 
 def _summary(bars: tuple[Bar, ...]) -> str:
