@@ -21,6 +21,8 @@ from models.transitions import require
 
 router = APIRouter(route_class=Page, prefix="/messages/{message_id}")
 
+_REASON, _ENDS_AT = "reason", "ends_at"
+
 
 # pause and cancel
 
@@ -54,17 +56,19 @@ async def _stop_page(visit: Visit, message_id: str, verb: Verb, error: InvalidIn
         message=message,
         verb=verb,
         command_id=visit.command_id,
-        reason=visit.form["reason"],
+        reason=visit.form[_REASON],
         error=error.message if error else None,
     )
 
 
 async def _stop(visit: Visit, message_id: str, verb: Verb) -> Response:
-    asked = visit.asked_by(visit.form["reason"].strip())
+    asked = visit.asked_by(visit.form[_REASON].strip())
     ask = visit.use.pause if verb is Verb.PAUSE else visit.use.cancel
     try:
         await ask(message_id, asked, wait=WAIT)
     except InvalidInput as error:
+        if error.field != _REASON:
+            raise  # no field of the form as it was made
         return await _stop_page(visit, message_id, verb, error)
     return visit.go(receipt_path(message_id, asked))
 
@@ -83,10 +87,12 @@ async def resume(visit: Visiting, message_id: str) -> Response:
     """Resume; or, by the other button, only show what it would do with that end date."""
     if visit.form.ticked("look"):
         return await _resume_page(visit, message_id)
-    asked = visit.asked_by(visit.form["reason"].strip())
+    asked = visit.asked_by(visit.form[_REASON].strip())
     try:
         await visit.use.resume(message_id, asked, ends_at=_end_of(visit), wait=WAIT)
     except InvalidInput as error:
+        if error.field not in (_REASON, _ENDS_AT):
+            raise
         return await _resume_page(visit, message_id, error)
     return visit.go(receipt_path(message_id, asked))
 
@@ -107,16 +113,16 @@ async def _resume_page(visit: Visit, message_id: str, error: InvalidInput | None
         would=preview,
         throttled=message.schedule is not None and message.schedule.throttle is not None,
         command_id=visit.command_id,
-        reason=visit.form["reason"],
-        ends_at=visit.form["ends_at"],
+        reason=visit.form[_REASON],
+        ends_at=visit.form[_ENDS_AT],
         error=error.message if error else None,
-        error_of=(error.field or "reason") if error else None,
+        error_of=error.field if error else None,
     )
 
 
 def _end_of(visit: Visit) -> datetime | None:
-    text = visit.form["ends_at"].strip()
-    return parse_time(text, field="ends_at") if text else None
+    text = visit.form[_ENDS_AT].strip()
+    return parse_time(text, field=_ENDS_AT) if text else None
 
 
 # unschedule, which is also how a scheduled message is edited

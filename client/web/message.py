@@ -298,6 +298,8 @@ async def _decide(visit: Visit, message_id: str, verb: Verb) -> Response:
     try:
         await decide(message_id, asked, _whom(visit))
     except InvalidInput as error:
+        if error.field == "command_id":
+            raise  # no field of the form as it was made
         return await _in_doubt_page(visit, message_id, error=error)
     return visit.go(receipt_path(message_id, asked))
 

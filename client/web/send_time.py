@@ -9,13 +9,13 @@ from datetime import datetime
 from client.cli.receipts import span
 from client.cli.schedule_words import batches_in_words, wall_clock
 from client.interface import Progress
-from client.web.words import Clock, capitalized
+from client.web.words import STATUS_ICONS, Clock, capitalized
 from models.commands import Receipt, Verb
 from models.message import Counts, Message, MessageStatus
 from storage.overview import Outline
 
-#: The status beside whose time an icon stands, and what it says.
-_ICONS: dict[MessageStatus, str] = {MessageStatus.PAUSED: "pause", MessageStatus.CANCELED: "canceled"}
+#: The statuses beside whose time their icon stands.
+_WITH_ICON = (MessageStatus.PAUSED, MessageStatus.CANCELED)
 _STOPS: dict[Verb, str] = {Verb.PAUSE: "Paused", Verb.CANCEL: "Canceled", Verb.RESUME: "Resumed"}
 
 
@@ -31,7 +31,9 @@ class SendTime:
 def send_time(message: Message, outline: Outline, progress: Progress | None, clock: Clock) -> SendTime:
     """Put together the cell; `progress` is that of a send that is under way."""
     return SendTime(
-        _text(message, outline, clock), _ICONS.get(message.status), tuple(_details(message, outline, progress, clock))
+        _text(message, outline, clock),
+        STATUS_ICONS[message.status] if message.status in _WITH_ICON else None,
+        tuple(_details(message, outline, progress, clock)),
     )
 
 

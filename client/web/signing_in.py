@@ -36,8 +36,9 @@ async def sign_in(visit: Visiting) -> Response:
     except (NoKey, TooManyFailures) as error:
         status = 429 if isinstance(error, TooManyFailures) else 401
         return await visit.show("sign_in.html", status=status, next=goes_to, error=error.message)
-    response = visit.go(goes_to)
-    give_cookie(visit.request, response, await web_of(visit.request).sessions.open(key))
+    sessions, response = web_of(visit.request).sessions, visit.go(goes_to)
+    await sessions.close(visit.token)
+    give_cookie(visit.request, response, await sessions.open(key))
     return response
 
 

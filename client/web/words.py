@@ -20,7 +20,7 @@ STATUS_ICONS: dict[MessageStatus, str] = {
     MessageStatus.SENDING: "play",
     MessageStatus.PAUSED: "pause",
     MessageStatus.SENT: "check",
-    MessageStatus.CANCELED: "canceled",
+    MessageStatus.CANCELED: "barred",
 }
 
 #: What a command that was done is called.

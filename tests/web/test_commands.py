@@ -139,6 +139,18 @@ async def test_a_reason_that_is_too_long_is_kept_in_the_form(site: Site, draft: 
         assert dict(shown.form("Resume").values)["reason"] == long
 
 
+async def test_a_form_that_was_tampered_with_is_refused_and_changes_nothing(site: Site, draft: str) -> None:
+    async with site.harness.worker():
+        await site.harness.use_cases.send(draft, SLOW, asked_by())
+        await site.harness.until_left(1)
+        (sent,) = await site.harness.use_cases.history(draft)
+        for command, button in (("pause", "Pause"), ("cancel", "Cancel")):
+            for command_id in ("x" * 201, "a\0b", sent.command_id):
+                shown = await site.press(f"/messages/{draft}/{command}", button, command_id=command_id)
+                assert shown.status == 422
+        assert len(await site.harness.use_cases.history(draft)) == 1
+
+
 async def test_a_throttled_send_shows_what_another_end_date_would_do_before_it_is_resumed(
     harness: Harness, site: Site, draft: str
 ) -> None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
+
 import pytest
 
 from client.web import assets
 from client.web.assets import address_of
 from client.web.notices import SENTENCES, Notice
+from models.message import MessageStatus
+from models.recipient import RecipientStatus
+from tests.harness import ROOT
 from tests.web.site import Site
 
 
@@ -49,6 +55,22 @@ async def test_a_form_that_cannot_be_read_is_refused(site: Site) -> None:
     ):
         shown = site.shown(await site.client.post("/sign-out", content=content, headers=headers))
         assert shown.status == status
+
+
+def test_an_installed_sendgate_has_every_template_and_file() -> None:
+    patterns = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]["client"]
+    packed = {file for pattern in patterns for file in (ROOT / "client").glob(pattern)}
+    there = {
+        file for file in (ROOT / "client" / "web").rglob("*") if file.is_file() and file.suffix not in (".py", ".pyc")
+    }
+    assert packed == there
+
+
+def test_no_template_knows_a_status_by_its_text() -> None:
+    """Statuses are compared with the enums: a typing error is an error then, not a page that is wrong."""
+    words = "|".join({*MessageStatus, *RecipientStatus})
+    for template in (ROOT / "client" / "web" / "templates").glob("*.html"):
+        assert not re.search(rf"""[=!]=\s*["']({words})["']""", template.read_text()), template
 
 
 @pytest.mark.parametrize("notice", list(Notice))
