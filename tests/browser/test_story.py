@@ -1,8 +1,9 @@
-"""The story of pausing and resuming in a browser, with a real send underneath; menus by mouse, keyboard and touch."""
+"""The stories of the product page in a browser, with a real send underneath; menus by mouse, keyboard and touch."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from playwright.async_api import expect
@@ -62,6 +63,48 @@ async def test_pause_and_resume_as_the_product_page_tells_it(served: Served, dra
         await expect(page.locator("#head .badge")).to_have_text("Sent")
         await expect(page.locator("#head .commands")).not_to_contain_text("Pause")
     await harness.assert_once_each(draft)
+
+
+async def test_cancel_and_copy_as_draft_as_the_product_page_tells_it(served: Served, draft: str) -> None:
+    harness, page = served.harness, await served.open()
+    async with harness.worker():
+        await harness.use_cases.send(draft, SLOW, asked_by())
+        await harness.until_left(3)
+        # Hover over the arrow next to the message name and select Cancel.
+        await page.goto("/messages?tab=sent")
+        await page.hover(f"#menu-{draft} summary")
+        await page.click(f"#menu-{draft} >> text=Cancel")
+        await page.fill("#reason", "there is an error in the body")
+        await page.click("button:has-text('Cancel')")
+        await expect(page.locator("h1")).to_have_text("Canceled")
+    left = len(harness.smtp.accepted())
+    # Once a message is canceled, it will be denoted with the canceled icon in the Send Time column.
+    await page.goto("/messages?tab=sent")
+    await expect(page.locator(".when-icon")).to_have_attribute("title", "Canceled")
+    # Copy the canceled message as a draft, excluding any recipients of the original message.
+    await page.hover(f"#menu-{draft} summary")
+    await page.click(f"#menu-{draft} >> text=Copy as Draft")
+    await expect(page.locator("#exclude_recipients")).to_be_checked()
+    await page.click("button:has-text('Copy as Draft')")
+    await expect(page.locator("#head .badge")).to_have_text("Draft")
+    copy = page.url.partition("?")[0].rpartition("/")[2]
+    assert (await harness.use_cases.audience_preview(copy)).count == 300 - left
+
+
+async def test_unschedule_as_the_product_page_tells_it(served: Served, draft: str) -> None:
+    harness, page = served.harness, await served.open()
+    await harness.use_cases.send(draft, Schedule(at=datetime.now(UTC) + timedelta(hours=1)), asked_by())
+    # 1. Navigate to Messages > Scheduled. 2. Hover over the arrow next to the message name and select Unschedule.
+    await page.click("text=Scheduled")
+    await page.hover(f"#menu-{draft} summary")
+    await page.click(f"#menu-{draft} >> text=Unschedule")
+    # 3. You will be notified that editing the message will change its status from scheduled to draft.
+    await expect(page.locator(".lead")).to_contain_text("will change its status from scheduled to draft")
+    assert await harness.status(draft) is MessageStatus.SCHEDULED
+    # Click Yes, Continue Editing to proceed.
+    await page.click("text=Yes, Continue Editing")
+    await expect(page.locator("main")).to_contain_text("The message is a draft again")
+    assert await harness.status(draft) is MessageStatus.DRAFT
 
 
 async def test_the_list_keeps_up_without_moving_what_is_looked_at(served: Served, draft: str) -> None:
