@@ -54,9 +54,9 @@ def create_app(
 
 async def _tell(request: Request, error: Exception) -> Response:
     """Answer an error that no call has caught: an address that there is not, a method that it does not take."""
-    if isinstance(error, HTTPException) and error.status_code == 405:
+    if isinstance(error, HTTPException) and error.status_code == 405 and (methods := methods_at(request.url.path)):
         # Starlette knows the methods of one call, and there may be several at an address.
-        error.headers = {"Allow": ", ".join(methods_at(request.url.path))}
+        error.headers = {"Allow": ", ".join(methods)}
     if _is_for_a_page(request):
         response = error_page(request, error)
         secure(response)

@@ -58,7 +58,7 @@ def error_page(request: Request, error: Exception) -> HTMLResponse:
         instead=_instead(visit, error),
         sign_in=sign_in_path(request) if isinstance(error, NoKey) else None,
     )
-    headers = {"Retry-After": told.headers["Retry-After"]} if "Retry-After" in told.headers else None
+    headers = {name: told.headers[name] for name in ("Allow", "Retry-After") if name in told.headers}
     return HTMLResponse(html, told.status_code, headers)
 
 

@@ -10,6 +10,7 @@ import pytest
 from client.web import assets
 from client.web.assets import address_of
 from client.web.notices import SENTENCES, Notice
+from models.errors import Unreachable
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
 from tests.harness import ROOT
@@ -44,6 +45,63 @@ async def test_what_there_is_not_is_a_page_for_people_and_a_problem_for_programs
     assert response.json()["code"] == "not_found"
     response = await site.client.get("/nothing", headers={"Accept": "application/json"})
     assert response.json()["code"] == "not_found"
+
+
+async def test_a_server_that_is_away_and_a_fault_of_ours_are_pages_that_ask_no_server(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for error, status, sentence in (
+        (
+            Unreachable("The database does not answer at 127.0.0.1:5432; is the server running?"),
+            503,
+            "does not answer at",
+        ),
+        (ZeroDivisionError("a secret"), 500, "was written to its log"),
+    ):
+
+        async def away(*_: object, error: Exception = error, **__: object) -> None:
+            raise error
+
+        for asked in (site.web.overview, site.web.sessions):
+            with monkeypatch.context() as patched:
+                patched.setattr(asked, "tally" if asked is site.web.overview else "principal_of", away)
+                patched.setattr(site.harness.use_cases, "hold", away)
+                shown = await site.get("/messages")
+            assert shown.status == status
+            assert sentence in shown.text
+            assert "a secret" not in shown.text
+
+
+async def test_an_address_that_takes_no_such_method_says_which_it_takes(site: Site) -> None:
+    shown = await site.get("/sign-out")
+    assert shown.status == 405
+    assert shown.response.headers["allow"] == "POST"
+    assert "cannot be used like that" in shown.text
+
+
+@pytest.mark.parametrize(
+    "odd", ["%00", "%ff", "\U0001f4a9", "'", "..%2f..", "x" * 3000, "<script>", "%0d%0aSet-Cookie:a=b"]
+)
+async def test_odd_addresses_are_answered_with_a_page(site: Site, odd: str) -> None:
+    message_id = await site.harness.draft(lists=())
+    for path in (
+        "/messages?q={}",
+        "/messages?tab={}",
+        "/messages?after={}",
+        "/messages?notice={}",
+        "/messages/{}",
+        "/messages/{}/pause",
+        f"/messages/{message_id}/receipts/{{}}",
+        f"/messages/{message_id}/recipients?status={{}}",
+        f"/messages/{message_id}/recipients?after={{}}",
+        "/sign-in?next={}",
+        "/assets/{}",
+        "/{}",
+    ):
+        response = await site.client.get(path.format(odd))
+        assert response.status_code in (200, 404, 422), f"{path}: {response.status_code}"
+        assert response.headers["content-type"].startswith("text/html"), path
+        assert "a" not in response.cookies
 
 
 async def test_a_form_that_cannot_be_read_is_refused(site: Site) -> None:
