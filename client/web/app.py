@@ -5,21 +5,39 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from client.keys import Keys
+from client.lookups import Lookups
 from client.overview import Overview
-from client.web import assets, commands, message, messages, signing_in
+from client.web import (
+    assets,
+    commands,
+    editor,
+    message,
+    messages,
+    previews,
+    scheduling,
+    signing_in,
+)
 from client.web.rendering import Templates
 from client.web.sessions import Sessions
 from client.web.visit import Web
 from settings import Settings
 from storage.database import Pool
 
-#: Every part of the UI.
-ROUTERS = (signing_in.router, messages.router, commands.router, message.router)
+#: Every part of the UI. What has an address of its own comes before what takes any name in its place.
+ROUTERS = (
+    signing_in.router,
+    editor.router,
+    previews.router,
+    scheduling.router,
+    messages.router,
+    commands.router,
+    message.router,
+)
 
 
 def make_web(pool: Pool, keys: Keys, settings: Settings) -> Web:
     """Put together what pages need beside the API's door."""
-    return Web(Sessions(pool, keys), Overview(pool), Templates(settings.default_time_zone))
+    return Web(Sessions(pool, keys), Overview(pool), Templates(settings.default_time_zone), Lookups(pool))
 
 
 def add_pages(app: FastAPI, web: Web) -> None:

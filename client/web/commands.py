@@ -138,7 +138,8 @@ async def unschedule_page(visit: Visiting, message_id: str) -> Response:
 @page(router, "POST", "/unschedule", needs=Action.UNSCHEDULE)
 async def unschedule(visit: Visiting, message_id: str) -> Response:
     await visit.use.unschedule(message_id, visit.asked_by())
-    return visit.go(f"{HOME}/{message_id}", notice=Notice.UNSCHEDULED)
+    to = f"{HOME}/{message_id}/edit" if visit.may(Action.WRITE) else f"{HOME}/{message_id}"
+    return visit.go(to, notice=Notice.UNSCHEDULED)
 
 
 # copy and delete

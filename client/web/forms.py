@@ -28,6 +28,10 @@ class Form:
         """Return every value of a field, as of several boxes that were ticked."""
         return list(self._fields.get(name, []))
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Return every field with each of its values, as a form that carries them along has them."""
+        return [(name, value) for name, values in self._fields.items() for value in values]
+
     def ticked(self, name: str) -> bool:
         return bool(self[name])
 

@@ -24,6 +24,8 @@ _ACTIONS: dict[Verb, Action] = {
 }
 #: The commands with a page of their own, as they stand in the menu; `/messages/ID/PATH` asks what is to be known.
 _PAGES: dict[Verb, tuple[str, str]] = {
+    Verb.SEND: ("Send or Schedule", "send"),
+    Verb.EDIT: ("Edit", "edit"),
     Verb.PAUSE: ("Pause", "pause"),
     Verb.RESUME: ("Resume", "resume"),
     Verb.CANCEL: ("Cancel", "cancel"),
@@ -62,6 +64,8 @@ def menu_in(status: MessageStatus, message_id: str, visit: Visit) -> list[Item]:
         if verb in _PAGES and visit.may(action_of(verb)):
             label, path = _PAGES[verb]
             items.append(Item(label, f"/messages/{message_id}/{path}", is_grave=verb in _GRAVE, is_main=verb in _MAIN))
+        if verb is Verb.EDIT:
+            items.append(Item("Preview", f"/messages/{message_id}/preview"))
         if verb is Verb.UNSCHEDULE and _may_edit(visit):
             # Not legal before it is a draft again, which the page that this leads to says and does.
             items.append(Item("Edit", f"/messages/{message_id}/unschedule"))

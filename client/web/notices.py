@@ -12,6 +12,16 @@ class Notice(StrEnum):
     DELETED = "deleted"
     COPIED = "copied"
     UNSCHEDULED = "unscheduled"
+    SAVED = "saved"
+    CONTACT_SAVED = "contact-saved"
+    CONTACT_DELETED = "contact-deleted"
+    SUPPRESSED = "suppressed"
+    LIFTED = "lifted"
+    HELD = "held"
+    RELEASED = "released"
+    REVOKED = "revoked"
+    SENDING = "sending"
+    SCHEDULED = "scheduled"
 
 
 SENTENCES: dict[Notice, str] = {
@@ -19,6 +29,16 @@ SENTENCES: dict[Notice, str] = {
     Notice.DELETED: "The draft is deleted.",
     Notice.COPIED: "This is the copy: a draft of its own. The original is as it was.",
     Notice.UNSCHEDULED: "The message is a draft again, and nothing has left.",
+    Notice.SAVED: "The draft is saved.",
+    Notice.CONTACT_SAVED: "The contact is saved.",
+    Notice.CONTACT_DELETED: "The contact is deleted.",
+    Notice.SUPPRESSED: "Nothing is sent there any more.",
+    Notice.LIFTED: "Mail may go there again.",
+    Notice.HELD: "Everything is on hold: nothing begins, and nothing more is claimed.",
+    Notice.RELEASED: "The hold is released; what waited goes on.",
+    Notice.REVOKED: "The key opens nothing any more.",
+    Notice.SENDING: "The message is on its way.",
+    Notice.SCHEDULED: "The message is scheduled.",
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from client.api.door import Door, door_of
 from client.interface import AskedBy, UseCases
+from client.lookups import Lookups
 from client.overview import Overview
 from client.web.forms import Form
 from client.web.navigation import place_at
@@ -31,6 +33,7 @@ class Web:
     sessions: Sessions
     overview: Overview
     templates: Templates
+    lookups: Lookups
 
 
 def web_of(request: Request) -> Web:
@@ -46,6 +49,7 @@ class Visit:
     token: str  # of the cookie
     principal: Principal | None = None
     form: Form = field(default_factory=Form)
+    file: Path | None = None  # that the form brought along
 
     @property
     def door(self) -> Door:

@@ -98,7 +98,7 @@ async def test_nothing_there_is_said(site: Site) -> None:
 @pytest.mark.parametrize(
     ("status", "expected"),
     [
-        (MessageStatus.DRAFT, ["Copy as Draft", "Delete"]),
+        (MessageStatus.DRAFT, ["Send or Schedule", "Copy as Draft", "Edit", "Preview", "Delete"]),
         (MessageStatus.SCHEDULED, ["Cancel", "Unschedule", "Edit", "Copy as Draft"]),
         (MessageStatus.SENDING, ["Pause", "Cancel", "Copy as Draft"]),
         (MessageStatus.PAUSED, ["Resume", "Cancel", "Copy as Draft"]),
