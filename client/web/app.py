@@ -10,12 +10,16 @@ from client.overview import Overview
 from client.web import (
     assets,
     commands,
+    contact_import,
+    contact_lists,
+    contacts,
     editor,
     message,
     messages,
     previews,
     scheduling,
     signing_in,
+    suppressions,
 )
 from client.web.rendering import Templates
 from client.web.sessions import Sessions
@@ -32,6 +36,10 @@ ROUTERS = (
     messages.router,
     commands.router,
     message.router,
+    contact_import.router,
+    contacts.router,
+    contact_lists.router,
+    suppressions.router,
 )
 
 

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from models.api_keys import Action
+
 
 class Place(NamedTuple):
     """One entry; it is marked as the present one where the address begins with its path."""
 
     label: str
     path: str
+    needs: Action = Action.LOOK
 
 
-PLACES = (Place("Messages", "/messages"),)
+PLACES = (
+    Place("Messages", "/messages"),
+    Place("Contacts", "/contacts"),
+    Place("Lists", "/lists"),
+    Place("Suppressions", "/suppressions"),
+)
 
 
 def place_at(path: str) -> Place | None:

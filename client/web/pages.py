@@ -7,6 +7,7 @@ every error with a page. Whatever is not declared by `page` cannot be served: it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from client.web.error_pages import error_page
 from client.web.forms import Form, read_form
 from client.web.headers import secure
 from client.web.sessions import cookie_of, give_cookie, new_token, require_own_form
+from client.web.uploads import uploaded
 from client.web.visit import Visit, web_of
 from models.api_keys import Action, may, needed_for
 from models.errors import NoKey, NotAllowed
@@ -37,6 +39,7 @@ class Declaration:
     """What `page` was told of an endpoint."""
 
     needs: Action | None  # None: public
+    takes_file: bool = False
 
 
 def declaration_of(endpoint: Callable[..., object]) -> Declaration:
@@ -56,7 +59,9 @@ class Page(APIRoute):
         async def answer(request: Request) -> Response:
             try:
                 with database_errors_told():
-                    response = await patiently(_let_in(request, handle, declared), WAIT)
+                    answering = _let_in(request, handle, declared)
+                    # Of a file nobody can say how long it takes.
+                    response = await answering if declared.takes_file else await patiently(answering, WAIT)
             except Exception as error:  # noqa: BLE001  # every error has its page; what is unexpected is logged there
                 response = error_page(request, error)
             secure(response)
@@ -84,9 +89,14 @@ async def _let_in(
                 role=principal.role,
                 needed=needed_for(declared.needs),
             )
-    if request.method == "POST":
-        visit.form = await _own_form(request, token)
-    response = await handle(request)
+    async with AsyncExitStack() as stack:
+        if declared.takes_file:
+            upload = await stack.enter_async_context(uploaded(request, visit.door.settings.largest_import))
+            require_own_form(request, token, upload.form["csrf"])
+            visit.form, visit.file = upload.form, upload.path
+        elif request.method == "POST":
+            visit.form = await _own_form(request, token)
+        response = await handle(request)
     if token is None and declared.needs is None and "set-cookie" not in response.headers:
         give_cookie(request, response, visit.token)
     return response
@@ -98,11 +108,16 @@ async def _own_form(request: Request, token: str | None) -> Form:
     return form
 
 
-def page(router: APIRouter, method: str, path: str, *, needs: Action | None) -> Callable[[Endpoint], Endpoint]:
-    """Declare a page (GET) or the answer to a form (POST), with the least it takes to be let in (None: public)."""
+def page(
+    router: APIRouter, method: str, path: str, *, needs: Action | None, takes_file: bool = False
+) -> Callable[[Endpoint], Endpoint]:
+    """Declare a page (GET) or the answer to a form (POST), with the least it takes to be let in (None: public).
+
+    `takes_file`: the form brings a file along, `visit.file`, which is gone once it is answered.
+    """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        endpoint.page_declaration = Declaration(needs)  # type: ignore[attr-defined]
+        endpoint.page_declaration = Declaration(needs, takes_file)  # type: ignore[attr-defined]
         router.add_api_route(
             path, endpoint, methods=[method], include_in_schema=False, response_model=None, response_class=Response
         )

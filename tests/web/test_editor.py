@@ -29,9 +29,9 @@ async def _contacts(site: Site) -> None:
     await site.harness.add_contacts(2, list_name="staff", prefix="s")
 
 
-async def save(site: Site, path: str = "/messages/new", do: str = "save", **fields: str | list[str]) -> Shown:
-    form = (await site.get(path)).form("Save")
-    return await site.send(filled(form, do=do, **fields))
+async def save(site: Site, **fields: str | list[str]) -> Shown:
+    form = (await site.get("/messages/new")).form("Save")
+    return await site.send(filled(form, **({"do": "save"} | fields)))
 
 
 async def drafts(site: Site) -> list[str]:
