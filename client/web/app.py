@@ -14,6 +14,8 @@ from client.web import (
     contact_lists,
     contacts,
     editor,
+    holding,
+    key_pages,
     message,
     messages,
     previews,
@@ -40,6 +42,8 @@ ROUTERS = (
     contacts.router,
     contact_lists.router,
     suppressions.router,
+    holding.router,
+    key_pages.router,
 )
 
 

@@ -20,6 +20,7 @@ PLACES = (
     Place("Contacts", "/contacts"),
     Place("Lists", "/lists"),
     Place("Suppressions", "/suppressions"),
+    Place("Keys", "/keys", Action.MANAGE_KEYS),
 )
 
 
