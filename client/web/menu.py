@@ -34,7 +34,7 @@ _PAGES: dict[Verb, tuple[str, str]] = {
     Verb.DELETE: ("Delete", "delete"),
 }
 _GRAVE = (Verb.CANCEL, Verb.DELETE)
-_MAIN = (Verb.PAUSE, Verb.RESUME)
+_MAIN = (Verb.SEND, Verb.PAUSE, Verb.RESUME)
 
 
 @dataclass(frozen=True)

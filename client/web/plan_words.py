@@ -28,20 +28,25 @@ def _sentences(preview: SendPreview, clock: Clock) -> Iterator[str]:
     yield from _passed(plan)
     yield from _clock_changes(preview.schedule, plan)
     if plan.without_time_zone:
-        yield f"{contacts(plan.without_time_zone)} without a zone go by {plan.fallback_time_zone}."
+        go = _go(plan.without_time_zone)
+        yield f"{contacts(plan.without_time_zone)} without a zone {go} by {plan.fallback_time_zone}."
     if plan.invalid_time_zone:
         names = _named([f"{name} {number(count)}" for name, count in plan.invalid_time_zones.items()], _NAMES_NAMED)
         yield (
-            f"{contacts(plan.invalid_time_zone)} with a zone that does not exist ({names}) go by"
-            f" {plan.fallback_time_zone}."
+            f"{contacts(plan.invalid_time_zone)} with a zone that does not exist ({names})"
+            f" {_go(plan.invalid_time_zone)} by {plan.fallback_time_zone}."
         )
     if audience.suppressed:
-        yield f"{contacts(audience.suppressed)} of the audience {_are(audience.suppressed)} suppressed and get nothing."
+        yield (
+            f"{contacts(audience.suppressed)} of the audience {_are(audience.suppressed)} suppressed and"
+            f" {_get(audience.suppressed)} nothing."
+        )
     if audience.excluded:
         yield f"{contacts(audience.excluded)} {_are(audience.excluded)} kept out by exclusions."
     for name, lacking in audience.lacking.items():
         if lacking:
-            yield f"{contacts(lacking)} lack {name}, which the message names: it is empty for them."
+            lack = "lacks" if lacking == 1 else "lack"
+            yield f"{contacts(lacking)} {lack} {name}, which the message names: it is empty there."
 
 
 def _when(schedule: Schedule, plan: SendPlan, clock: Clock) -> str:
@@ -64,7 +69,11 @@ def _throttled(schedule: Schedule, throttle: PlannedThrottle, clock: Clock) -> I
         batches = f"{number(throttle.batches)} {'batch' if throttle.batches == 1 else 'batches'}"
         yield f"{batches} ({how.split(' until ')[0]}), the last at {clock.minute(throttle.last_opens_at)}."
     if throttle.ends_at is not None:
-        fate = f"{contacts(throttle.expired)} get nothing" if throttle.expired else "everybody has a turn before"
+        fate = (
+            f"{contacts(throttle.expired)} {_get(throttle.expired)} nothing"
+            if throttle.expired
+            else "everybody has a turn before"
+        )
         yield f"No batch opens from {clock.minute(throttle.ends_at)} on: {fate}."
 
 
@@ -100,6 +109,14 @@ def contacts(count: int) -> str:
 
 def _are(count: int) -> str:
     return "is" if count == 1 else "are"
+
+
+def _get(count: int) -> str:
+    return "gets" if count == 1 else "get"
+
+
+def _go(count: int) -> str:
+    return "goes" if count == 1 else "go"
 
 
 def _named(names: list[str], most: int) -> str:

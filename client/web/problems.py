@@ -23,9 +23,11 @@ def problems_of(error: SendgateError, fields: Collection[str]) -> dict[str, str]
 
 
 def _without_name(sentence: str, names: Collection[str]) -> str:
-    """Return the sentence without the name that it begins with: it stands below the field's own."""
+    """Return the sentence without the name that it begins with, or with the name as people write it."""
     for name in names:
         if name and sentence.startswith(f"{name}: "):
             rest = sentence[len(name) + 2 :]
             return rest[:1].upper() + rest[1:]
+        if name and sentence.startswith(f"{name} "):
+            return name.replace("_", " ").capitalize() + sentence[len(name) :]
     return sentence

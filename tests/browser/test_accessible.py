@@ -18,7 +18,7 @@ RULES = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "be
 WITH_SOMETHING_OPEN = RULES | {"rules": {"target-size": {"enabled": False}}}
 
 
-async def _check(page: Page, path: str, rules: object = RULES) -> None:
+async def check(page: Page, path: str, rules: object = RULES) -> None:
     found = await Axe().run(page, options=rules)
     assert found.violations_count == 0, f"{path}: {found.generate_report()}"
     too_wide = await page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
@@ -62,12 +62,12 @@ async def test_axe_finds_nothing(served: Served, scheme: str, width: int) -> Non
         "/nothing",
     ):
         await page.goto(path)
-        await _check(page, path)
+        await check(page, path)
     await page.goto("/messages?tab=sent")
     await page.focus(".when-time >> nth=0")
-    await _check(page, "the details of a send time", WITH_SOMETHING_OPEN)
+    await check(page, "the details of a send time", WITH_SOMETHING_OPEN)
     await page.locator("summary").first.click()
-    await _check(page, "an open menu", WITH_SOMETHING_OPEN)
+    await check(page, "an open menu", WITH_SOMETHING_OPEN)
     await page.context.clear_cookies()
     await page.goto("/sign-in")
-    await _check(page, "/sign-in")
+    await check(page, "/sign-in")

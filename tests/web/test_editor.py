@@ -83,7 +83,7 @@ async def test_count_counts_what_is_typed_and_stores_nothing(site: Site) -> None
         where_operator=["ne"],
         where_value=["N3"],
     )
-    assert "2 contacts, of whom 1 is suppressed and get nothing; 2 more are kept out by exclusions." in shown.text
+    assert "2 contacts, of whom 1 is suppressed and gets nothing; 2 more are kept out by exclusions." in shown.text
     assert value_of(shown, "name") == XSS
     assert not wrong(shown)
     assert not await drafts(site)

@@ -47,7 +47,7 @@ async def test_the_plan_says_slots_contacts_without_a_zone_and_zones_that_do_not
     assert plan(shown) == [
         "8 contacts in 2 slots from 1 Jun 2027, 00:00 to 1 Jun 2027, 07:00.",
         "2 contacts without a zone go by Europe/Oslo.",
-        "1 contact with a zone that does not exist (Mars/Olympus 1) go by Europe/Oslo.",
+        "1 contact with a zone that does not exist (Mars/Olympus 1) goes by Europe/Oslo.",
     ]
     rows = [row.text for row in shown.tree.one("div", id="plan").all("tr")[1:]]
     assert rows == ["1 Jun 2027, 00:00 2 Asia/Tokyo", "1 Jun 2027, 07:00 6 Europe/Oslo"]
@@ -96,7 +96,7 @@ async def test_sending_now_asks_first_and_names_how_many(site: Site, draft: str)
     shown = await asked(site, draft, "confirm")
     assert "Send “News”?" in shown.text
     assert "7 contacts get it." in shown.text
-    assert "1 contact of the audience is suppressed and get nothing." in shown.text
+    assert "1 contact of the audience is suppressed and gets nothing." in shown.text
     assert await site.harness.status(draft) is MessageStatus.DRAFT, "nothing is done before somebody says so"
     form = filled(shown.form("Send"), do="send")
     shown = await site.send(form)
