@@ -66,22 +66,21 @@ async def test_a_test_says_what_became_of_each(site: Site, draft: str) -> None:
     assert (await site.harness.use_cases.message(draft)).counts.total == 0
 
 
-@pytest.mark.parametrize(
-    ("to", "said"),
-    [
-        ("", "Give 1 to 20 addresses, not 0."),
-        (" ".join(f"a{n}@example.com" for n in range(21)), "Give 1 to 20 addresses, not 21."),
-        ("me@example.com nobody", "'nobody' is not an email address"),
-        (XSS, "is not an email address"),
-    ],
-    ids=["none", "many", "one", "markup"],
-)
-async def test_a_test_to_what_is_no_address_sends_nothing(site: Site, draft: str, to: str, said: str) -> None:
-    shown = await site.press(f"/messages/{draft}/preview", "Send test", to=to)
-    assert shown.status == 422
-    assert said in wrong(shown)["to"]
-    assert shown.tree.one("input", id="to")["value"] == to
-    assert not site.harness.smtp.accepted()
+NOT_TESTED: list[tuple[str, str]] = [
+    ("", "Give 1 to 20 addresses, not 0."),
+    (" ".join(f"a{n}@example.com" for n in range(21)), "Give 1 to 20 addresses, not 21."),
+    ("me@example.com nobody", "'nobody' is not an email address"),
+    (XSS, "is not an email address"),
+]
+
+
+async def test_a_test_to_what_is_no_address_sends_nothing(site: Site, draft: str) -> None:
+    for to, said in NOT_TESTED:
+        shown = await site.press(f"/messages/{draft}/preview", "Send test", to=to)
+        assert shown.status == 422
+        assert said in wrong(shown)["to"]
+        assert shown.tree.one("input", id="to")["value"] == to
+        assert not site.harness.smtp.accepted()
 
 
 async def test_whoever_only_looks_previews_and_is_offered_no_test(site: Site, draft: str) -> None:
