@@ -100,6 +100,11 @@ class Settings(BaseModel):
     largest_import: Annotated[int, Field(ge=1)] = Field(
         1_073_741_824, description="Bytes of the largest CSV that the API takes."
     )
+    temporal_ui_url: str | None = Field(
+        None,
+        description="Temporal's UI at its namespace, as http://127.0.0.1:8233/namespaces/default: the web UI links each"
+        " workflow there.",
+    )
     temporal_cli: str | None = Field(None, description="The `temporal` binary that `sendgate up` starts.")
 
 
@@ -133,6 +138,8 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         settings.public_url.isascii() and _PUBLIC_URL.fullmatch(settings.public_url)
     ):
         raise InvalidInput(f"{PREFIX}PUBLIC_URL is the beginning of a URL, such as https://mail.example.org.")
+    if settings.temporal_ui_url is not None and not _PUBLIC_URL.fullmatch(settings.temporal_ui_url):
+        raise InvalidInput(f"{PREFIX}TEMPORAL_UI_URL is a URL, such as http://127.0.0.1:8233/namespaces/default.")
     for name in ("smtp_timeout", "lease", "max_late", "pause_without_server_after"):
         if getattr(settings, name) <= timedelta(0):
             raise InvalidInput(f"{PREFIX}{name.upper()} must be longer than 0.")

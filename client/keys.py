@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hmac
 
-from models.api_keys import ApiKey, NewApiKey, Principal, Role, check_key_name, new_key
+from models.api_keys import ApiKey, NewApiKey, Principal, Role, check_key_name, key_hash, new_key
 from models.errors import Refused
 from storage import api_keys
 from storage.database import Pool
@@ -18,18 +18,21 @@ class Keys:
 
     def __init__(self, pool: Pool, admin_key: str | None = None) -> None:
         self._pool = pool
-        self._admin_key = admin_key.encode() if admin_key else None
+        self._admin_hash = key_hash(admin_key) if admin_key else None
 
     async def principal_of(self, key: str) -> Principal | None:
         """Return whose key this is; None: nobody's, or revoked. Asked at every call, so a revocation holds at once."""
-        given = key.encode("utf-8", "surrogatepass")
-        if self._admin_key is not None and hmac.compare_digest(given, self._admin_key):
+        return await self.principal_of_hash(key_hash(key))
+
+    async def principal_of_hash(self, digest: bytes) -> Principal | None:
+        """Return whose key has this hash (`models.api_keys.key_hash`); as `principal_of`."""
+        if self._admin_hash is not None and hmac.compare_digest(digest, self._admin_hash):
             return Principal(id=0, name=ADMINISTRATOR, role=Role.ADMIN)
-        return await api_keys.principal_of(self._pool, key)
+        return await api_keys.principal_of(self._pool, digest)
 
     async def any_in_use(self) -> bool:
         """Whether there is a key at all that opens anything."""
-        return self._admin_key is not None or await api_keys.any_in_use(self._pool)
+        return self._admin_hash is not None or await api_keys.any_in_use(self._pool)
 
 
 class KeyKeeping:

@@ -1,4 +1,4 @@
-"""The API as a process: settings → database, Temporal, SMTP → the application, and the HTTP server that runs it.
+"""The API and the web UI as a process: settings → database, Temporal, SMTP → the application, and its HTTP server.
 
 SIGTERM and Ctrl-C drain: nobody new is let in, streams end, calls at work are finished within the grace time.
 """
@@ -19,6 +19,7 @@ from client.api.app import create_app
 from client.api.idempotency import Answers
 from client.direct import Servers
 from client.keys import Keys
+from client.web.app import make_web
 from models.errors import InvalidInput
 from settings import Settings
 from storage.database import migrate, open_pool
@@ -80,7 +81,14 @@ async def open_app(settings: Settings, stopping: asyncio.Event) -> AsyncIterator
         await _require_key(settings, keys)
         servers = Servers(settings)
         try:
-            yield create_app(servers.use_cases(pool), keys, Answers(pool), settings, stopping=stopping)
+            yield create_app(
+                servers.use_cases(pool),
+                keys,
+                Answers(pool),
+                settings,
+                web=make_web(pool, keys, settings),
+                stopping=stopping,
+            )
         finally:
             await servers.aclose()
 

@@ -28,9 +28,9 @@ async def insert(connection: Connection | Pool, name: str, role: Role, key: str)
     return NewApiKey(**row, key=key)
 
 
-async def principal_of(connection: Connection | Pool, key: str) -> Principal | None:
-    """Return whose key this is; None: nobody's, or revoked."""
-    row = await _sql.by_hash(connection, key_hash=key_hash(key))
+async def principal_of(connection: Connection | Pool, digest: bytes) -> Principal | None:
+    """Return whose key has this hash; None: nobody's, or revoked."""
+    row = await _sql.by_hash(connection, key_hash=digest)
     return Principal(**row) if row else None
 
 

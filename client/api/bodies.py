@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +29,7 @@ class Spooled:
 async def read_body(request: Request, most: int = LARGEST_BODY) -> bytes:
     """Read the body; the request has it from then on. Raises TooLarge, having read no more than that."""
     body = bytearray()
-    async for chunk in _chunks(request, most):
+    async for chunk in chunks(request, most):
         body += chunk
     request._body = bytes(body)  # where Starlette keeps a body that has been read
     return request._body
@@ -40,14 +40,15 @@ async def spooled(request: Request, most: int) -> AsyncIterator[Spooled]:
     """Put the body into a file of its own, deleted at the end: memory does not grow with it. Raises TooLarge."""
     digest = hashlib.sha256()
     with tempfile.NamedTemporaryFile(prefix="sendgate-import-", suffix=".csv") as file:
-        async for chunk in _chunks(request, most):
+        async for chunk in chunks(request, most):
             digest.update(chunk)
             await asyncio.to_thread(file.write, chunk)
         await asyncio.to_thread(file.flush)
         yield Spooled(Path(file.name), digest.digest())
 
 
-async def _chunks(request: Request, most: int) -> AsyncIterator[bytes]:
+async def chunks(request: Request, most: int) -> AsyncGenerator[bytes, None]:
+    """Yield the body as it comes. Raises TooLarge, having read no more than that."""
     announced = request.headers.get("Content-Length", "")
     if announced.isdecimal() and int(announced[:20]) > most:
         raise _too_large(most)

@@ -150,7 +150,7 @@ class Call(APIRoute):
                 with database_errors_told():
                     if action is not None:
                         admitted = door_of(request).gatekeeper.admit(request, action)
-                        request.state.principal = await _patiently(admitted, timedelta(0))
+                        request.state.principal = await patiently(admitted, timedelta(0))
                     response = await _carry_out(request, handle, declared)
             except Exception as error:  # noqa: BLE001  # every error has its answer; what is unexpected is logged there
                 response = answer_to(error)
@@ -178,7 +178,7 @@ async def _carry_out(
             digest = hashlib.sha256(body).digest()
         acting = _act(request, handle, declared, digest)
         told_to_wait = _told_to_wait(request) if declared.waits else timedelta(0)
-        return await acting if declared.unhurried else await _patiently(acting, told_to_wait)
+        return await acting if declared.unhurried else await patiently(acting, told_to_wait)
 
 
 async def _act(
@@ -200,7 +200,7 @@ async def _act(
     return await door_of(request).answers.once(principal, key, hash_of(request, digest), act_or_refuse)
 
 
-async def _patiently(work: Coroutine[Any, Any, Result], told_to_wait: timedelta) -> Result:
+async def patiently(work: Coroutine[Any, Any, Result], told_to_wait: timedelta) -> Result:
     """Return what `work` does. Raises Unreachable when that takes too long, and waits for its end no longer then.
 
     A driver whose connection hangs may hang in its own cleaning up, too, and whoever asks is to hear of it.

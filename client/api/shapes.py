@@ -15,6 +15,10 @@ from models.schedule import Time
 Item = TypeVar("Item")
 Cursor = TypeVar("Cursor")
 
+#: Addresses of one request, and test emails.
+MOST_ADDRESSES = 10_000
+MOST_TEST_ADDRESSES = 20
+
 
 class Page(BaseModel, Generic[Item, Cursor]):
     """A part of a list that is read page by page."""
@@ -75,7 +79,7 @@ class CopyRequest(_Request):
 class SendTestRequest(_Request):
     """Where to send a test email."""
 
-    to: Annotated[list[str], Field(min_length=1, max_length=20)]
+    to: Annotated[list[str], Field(min_length=1, max_length=MOST_TEST_ADDRESSES)]
 
 
 class ContactRequest(_Request):
@@ -90,14 +94,14 @@ class ContactRequest(_Request):
 class SuppressRequest(_Request):
     """Addresses that are never to be mailed; they need not be contacts."""
 
-    addresses: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+    addresses: Annotated[list[str], Field(min_length=1, max_length=MOST_ADDRESSES)]
     reason: str = ""
 
 
 class AddressesRequest(_Request):
     """Addresses that may be mailed again."""
 
-    addresses: Annotated[list[str], Field(min_length=1, max_length=10_000)]
+    addresses: Annotated[list[str], Field(min_length=1, max_length=MOST_ADDRESSES)]
 
 
 class Changed(BaseModel):

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
-from models.audience import Audience
+from client.where import read_where
 from models.durations import parse_duration
 from models.schedule import parse_time
 
@@ -53,36 +51,10 @@ class Where(click.ParamType[dict[str, object]]):
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> dict[str, object]:
         if isinstance(value, dict):
             return value
-        text = str(value)
         try:
-            where = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
-        except json.JSONDecodeError as error:
-            self.fail(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}", param, ctx)
-        except RecursionError:
-            self.fail("nested too deeply", param, ctx)
+            return read_where(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
-        if not isinstance(where, dict):
-            self.fail('not a JSON object; write it as {"city": "Oslo"}', param, ctx)
-        try:
-            Audience(where=where)
-        except ValidationError as error:
-            attribute = str(error.errors()[0]["loc"][1])
-            self.fail(f'{attribute}: not a condition; write it as "Oslo" or {{"gte": 30}}', param, ctx)
-        return where
-
-
-def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"{json.dumps(twice, ensure_ascii=False)} is given twice; put its conditions together")
-    return result
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
 
 
 class When(click.ParamType[datetime]):

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import email
-import email.policy
 from collections.abc import Callable, Mapping, Sequence
-from email.message import EmailMessage
 
 import click
 from rich.text import Text
@@ -14,6 +11,7 @@ from client.cli import show
 from client.cli.inputs import Body, Where
 from client.cli.output import Output, one_line
 from client.cli.verb import Work, family, one_of, verb
+from client.emails import parts_of
 from client.interface import UseCases
 from models.audience import Audience
 from models.errors import InvalidInput
@@ -194,25 +192,12 @@ async def preview(use: UseCases, out: Output, *, message_id: str, contact_id: in
         return
     audience = await use.audience_preview(message_id)
     content = await use.rendered(message_id, contact_id) if contact_id is not None or audience.count else None
-    parsed = _parsed(content) if content is not None else None
+    parsed = parts_of(content) if content is not None else None
     out.answer(
         {**audience.model_dump(mode="json"), "email": parsed},
         *show.audience_report(audience),
         *(_email_report(parsed) if parsed else []),
     )
-
-
-def _parsed(content: bytes) -> dict[str, str | None]:
-    message = email.message_from_bytes(content, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)  # what this policy makes
-    bodies = {kind: message.get_body((kind,)) for kind in ("plain", "html")}
-    return {
-        "from": str(message["From"]),
-        "to": str(message["To"]),
-        "subject": str(message["Subject"]),
-        "text": bodies["plain"].get_content() if bodies["plain"] else None,
-        "html": bodies["html"].get_content() if bodies["html"] else None,
-    }
 
 
 def _email_report(parsed: dict[str, str | None]) -> list[Text]:

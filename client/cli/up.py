@@ -90,7 +90,7 @@ def _table(stack: Stack) -> Table:
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     rows = {
-        "API": stack.api_url,
+        "Web UI, API": stack.api_url,
         "Temporal UI": stack.ui_url,
         "Temporal": f"{stack.temporal_address}, namespace {stack.temporal_namespace}"
         + ("" if "temporal" in stack.pids else " (TEMPORAL_ADDRESS)"),

@@ -120,6 +120,8 @@ def worker_program(stack: Stack, environment: Mapping[str, str]) -> Program:
 def api_program(stack: Stack, environment: Mapping[str, str], port: int, admin_key: str) -> Program:
     """The API on the addresses of `stack`, for this machine alone."""
     own = {"SENDGATE_HTTP_HOST": HOST, "SENDGATE_HTTP_PORT": str(port), "SENDGATE_ADMIN_KEY": admin_key}
+    if stack.ui_url is not None:
+        own["SENDGATE_TEMPORAL_UI_URL"] = f"{stack.ui_url}/namespaces/{stack.temporal_namespace}"
     return Program(
         name="The API",
         key="api",

@@ -1,0 +1,112 @@
+"""Sending a draft: the form that says when, the plan of it, a confirmation that names how many, and the send."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Response
+
+from client.interface import SendPreview
+from client.web.addresses import HOME
+from client.web.forms import Form
+from client.web.notices import Notice
+from client.web.pages import Page, page
+from client.web.plan_words import plan_sentences
+from client.web.problems import problems_of
+from client.web.schedule_form import FIELDS, Batches, When, empty_form, schedule_in
+from client.web.visit import Visit, Visiting, web_of
+from models.api_keys import Action
+from models.commands import Verb
+from models.contact import time_zones
+from models.errors import ExclusionNotFinal, InvalidInput
+from models.message import Message, MessageStatus
+from models.schedule import PassedZones, Schedule
+from models.transitions import require
+
+router = APIRouter(route_class=Page, prefix=f"{HOME}/{{message_id}}")
+#: What is not carried from the form to its confirmation as it is.
+_NOT_CARRIED = ("csrf", "do", "command_id")
+_EMPTY_AUDIENCE = "empty_audience"
+_PASSED: dict[PassedZones, str] = {
+    PassedZones.SEND: "Send at once",
+    PassedZones.NEXT_DAY: "Send at that time on the next day",
+    PassedZones.SKIP: "Do not send",
+}
+
+
+@page(router, "GET", "/send", needs=Action.SEND)
+async def send_page(visit: Visiting, message_id: str) -> Response:
+    message = await visit.use.message(message_id)
+    require(message.status, Verb.SEND)
+    return await _show(visit, message, empty_form(web_of(visit.request).templates.clock.zone))
+
+
+@page(router, "POST", "/send", needs=Action.SEND)
+async def send(visit: Visiting, message_id: str) -> Response:
+    """Show the plan; or ask once more, and say how many get it; or, from there, send."""
+    message = await visit.use.message(message_id)
+    form = visit.form
+    if form["do"] != "send":
+        require(message.status, Verb.SEND)
+    try:
+        if form["do"] in ("confirm", "send"):
+            schedule = schedule_in(form)
+            if form["do"] == "send":
+                return await _send(visit, message, schedule)
+            return await _confirm(visit, message, schedule)
+    except (InvalidInput, ExclusionNotFinal) as error:
+        return await _show(visit, message, form, error)
+    return await _show(visit, message, form)
+
+
+async def _send(visit: Visit, message: Message, schedule: Schedule) -> Response:
+    sent = await visit.use.send(message.id, schedule, visit.asked_by(), allow_empty=visit.form.ticked("allow_empty"))
+    now = schedule.at is None or sent.message.status is not MessageStatus.SCHEDULED
+    return visit.go(f"{HOME}/{message.id}", notice=Notice.SENDING if now else Notice.SCHEDULED)
+
+
+async def _confirm(visit: Visit, message: Message, schedule: Schedule) -> Response:
+    preview = await visit.use.plan(message.id, schedule, allow_empty=visit.form.ticked("allow_empty"))
+    return await visit.show(
+        "send_confirm.html",
+        message=message,
+        now=schedule.at is None,
+        mailed=preview.plan.contacts - preview.plan.skipped - _expired(preview),
+        sentences=plan_sentences(preview, web_of(visit.request).templates.clock),
+        carried=[pair for pair in visit.form.pairs() if pair[0] not in _NOT_CARRIED],
+        command_id=visit.command_id,
+    )
+
+
+def _expired(preview: SendPreview) -> int:
+    return preview.plan.throttle.expired if preview.plan.throttle else 0
+
+
+async def _show(
+    visit: Visit, message: Message, form: Form, error: InvalidInput | ExclusionNotFinal | None = None
+) -> Response:
+    """Show the form with its plan, or with what keeps it from having one."""
+    preview: SendPreview | None = None
+    wrong = error
+    if wrong is None:
+        try:
+            preview = await visit.use.plan(message.id, schedule_in(form), allow_empty=form.ticked("allow_empty"))
+        except (InvalidInput, ExclusionNotFinal) as found:
+            wrong = found
+    clock = web_of(visit.request).templates.clock
+    return await visit.show(
+        "send.html",
+        status=200 if error is None else _status(error),
+        message=message,
+        form=form,
+        problems=problems_of(wrong, FIELDS) if wrong else {},
+        sentences=plan_sentences(preview, clock) if preview else [],
+        slots=preview.plan.slots if preview and len(preview.plan.slots) > 1 else [],
+        nobody=wrong is not None and wrong.code == _EMPTY_AUDIENCE,
+        zones=sorted(time_zones()),
+        When=When,
+        Batches=Batches,
+        passed=[(each.value, _PASSED[each]) for each in PassedZones],
+    )
+
+
+def _status(error: InvalidInput | ExclusionNotFinal) -> int:
+    return 422 if isinstance(error, InvalidInput) else 409

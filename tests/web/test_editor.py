@@ -1,0 +1,222 @@
+"""The editor: what is stored is what was typed, what is wrong is said where it is, and nothing typed is lost."""
+
+from __future__ import annotations
+
+import pytest
+
+from models.audience import Audience
+from models.message import MessageStatus
+from tests.web.filling import BREAKS, LONG, XSS, assert_no_markup_of_ours, filled, value_of, wrong
+from tests.web.site import Shown, Site
+
+GOOD: dict[str, str | list[str]] = {
+    "name": "May news",
+    "from_address": "news@example.com",
+    "from_name": "The News",
+    "reply_to": "answers@example.com",
+    "subject": "Hello {{ contact.first_name }}",
+    "html": "<p>Dear {{ contact.first_name }}</p>\n",
+    "text": "\nDear {{ contact.first_name }},\n\nall is well.\n",
+    "lists": ["everybody"],
+}
+
+
+@pytest.fixture(autouse=True)
+async def _contacts(site: Site) -> None:
+    await site.harness.add_contacts(3)
+    await site.harness.add_contacts(2, list_name="staff", prefix="s")
+
+
+async def save(site: Site, **fields: str | list[str]) -> Shown:
+    form = (await site.get("/messages/new")).form("Save")
+    return await site.send(filled(form, **({"do": "save"} | fields)))
+
+
+async def drafts(site: Site) -> list[str]:
+    found, _ = await site.harness.use_cases.messages()
+    return [message.id for message in found]
+
+
+async def test_a_draft_is_what_was_typed_and_stays_so_when_it_is_saved_again(site: Site) -> None:
+    messages = await site.get("/messages")
+    assert messages.links["New draft"] == "/messages/new"
+    shown = await save(
+        site,
+        **GOOD,
+        exclude_lists=["staff"],
+        where_attribute=["first_name", "age", ""],
+        where_operator=["ne", "gte", "eq"],
+        where_value=["N2", "30", ""],
+    )
+    (message_id,) = await drafts(site)
+    assert shown.address == f"/messages/{message_id}/edit?notice=saved"
+    assert "The draft is saved." in shown.text
+    message = await site.harness.use_cases.message(message_id)
+    for name, value in GOOD.items():
+        if name != "lists":
+            assert getattr(message, name) == value, name
+    expected = Audience(
+        lists=("everybody",), exclude_lists=("staff",), where={"first_name": {"ne": "N2"}, "age": {"gte": 30}}
+    )
+    assert message.audience == expected
+    await site.send(filled(shown.form("Save"), do="save"))
+    again = await site.harness.use_cases.message(message_id)
+    assert again.model_copy(update={"updated_at": message.updated_at}) == message
+
+
+async def test_the_buttons_lead_on_to_the_preview_and_to_the_schedule(site: Site) -> None:
+    for do in ("preview", "send"):
+        assert (await save(site, do=do, **GOOD)).address.endswith(f"/{do}")
+
+
+async def test_count_counts_what_is_typed_and_stores_nothing(site: Site) -> None:
+    await site.harness.use_cases.suppress(["c1@example.com"], reason="")
+    shown = await save(
+        site,
+        do="count",
+        name=XSS,
+        lists=["everybody", "staff"],
+        exclude_lists=["staff"],
+        where_attribute=["first_name"],
+        where_operator=["ne"],
+        where_value=["N3"],
+    )
+    assert "2 contacts, of whom 1 is suppressed and gets nothing; 2 more are kept out by exclusions." in shown.text
+    assert value_of(shown, "name") == XSS
+    assert not wrong(shown)
+    assert not await drafts(site)
+
+
+async def test_counting_needs_only_the_fields_of_the_audience(site: Site) -> None:
+    # So the script asks, while somebody types.
+    form = (await site.get("/messages/new")).form("Save")
+    about = [pair for pair in form.values if pair[0] == "csrf"]
+    response = await site.client.post(form.action, data=dict(about) | {"do": "count", "lists": "everybody"})
+    assert "3 contacts" in site.shown(response).tree.one("div", id="count").text
+
+
+UNFIT: list[tuple[str, str]] = [
+    ("name", ""),
+    ("name", BREAKS),
+    ("name", LONG),
+    ("from_address", XSS),
+    ("from_address", BREAKS),
+    ("from_address", LONG),
+    ("from_name", BREAKS),
+    ("from_name", LONG),
+    ("reply_to", XSS),
+    ("reply_to", "nobody"),
+    ("subject", ""),
+    ("subject", BREAKS),
+    ("subject", LONG),
+    ("subject", "{{ contact.first_name"),
+    ("html", "{% for %}" + XSS),
+    ("html", "x" * (1024 * 1024 + 1)),
+    ("text", "{{ nothing.here }}"),
+    ("text", "\x00"),
+]
+
+
+async def test_what_does_not_fit_is_said_at_its_field_and_kept(site: Site) -> None:
+    for field, bad in UNFIT:
+        shown = await save(site, **(GOOD | {field: bad}))
+        assert shown.status == 422
+        assert list(wrong(shown)) == [field]
+        for name, typed in (GOOD | {field: bad}).items():
+            if isinstance(typed, str):
+                assert value_of(shown, name) == typed, name
+        assert "checked" in shown.tree.one("input", name="lists", value="everybody").attributes
+        assert not await drafts(site)
+
+
+async def test_all_that_is_wrong_is_said_at_once(site: Site) -> None:
+    shown = await save(site, name="", from_address="x", subject="", where_json="{", lists=["everybody"])
+    assert set(wrong(shown)) == {"name", "from_address", "subject", "html", "where_json"}
+
+
+NO_AUDIENCES: list[tuple[dict[str, str | list[str]], str, str]] = [
+    ({"lists": ["nothing"]}, "lists", "There is no list 'nothing'"),
+    ({"exclude_lists": ["everybodx"]}, "exclude_lists", "did you mean 'everybody'?"),
+    ({"exclude_recipients_of": ["unknown"]}, "further_messages", "There is no message unknown"),
+    ({"further_messages": "unknown"}, "further_messages", "There is no message unknown"),
+    ({"where_attribute": [XSS], "where_value": ["1"]}, "where", "cannot be the name of an attribute"),
+    ({"where_attribute": [""], "where_value": ["1"]}, "where", "cannot be the name of an attribute"),
+    (
+        {"where_attribute": ["age"], "where_operator": ["gt"], "where_value": ["old"]},
+        "where",
+        "takes a number or an ISO date",
+    ),
+    ({"where_attribute": ["a"], "where_operator": ["like"], "where_value": ["x"]}, "where", "unknown operator"),
+    ({"where_attribute": ["a", "a"], "where_operator": ["eq", "eq"], "where_value": ["x", "y"]}, "where", "two"),
+    ({"where_json": "[1]"}, "where_json", "Not a JSON object"),
+    ({"where_json": '{"a": 1, "a": 2}'}, "where_json", "given twice"),
+    ({"where_json": '{"a": {"b": {"c": 1}}}'}, "where_json", "not a condition"),
+]
+
+
+async def test_an_audience_that_there_is_not_is_said_at_its_part(site: Site) -> None:
+    for fields, field, said in NO_AUDIENCES:
+        shown = await save(site, **(GOOD | fields))
+        assert shown.status == 422
+        assert list(wrong(shown)) == [field]
+        assert said in wrong(shown)[field]
+        assert "It cannot be counted like this." in shown.text or field == "further_messages"
+        assert not await drafts(site)
+        kept = {pair for pair in shown.form("Save").values if pair[0] in fields}
+        for name, values in fields.items():
+            for value in [values] if isinstance(values, str) else values:
+                assert (name, value) in kept or (name, value) in shown.form("Save").values
+
+
+async def test_what_is_typed_becomes_no_markup(site: Site) -> None:
+    message_id = await site.harness.draft(
+        name=XSS[:190], from_name=XSS[:190], subject="{{ '" + "<b>" + "' }}", html=XSS.replace("{{ 7*7 }}", "")
+    )
+    await site.harness.pool.execute("update lists set name = $1 where name = 'staff'", XSS[:90])
+    shown = await site.get(f"/messages/{message_id}/edit")
+    assert value_of(shown, "name") == XSS[:190]
+    assert value_of(shown, "html") == XSS.replace("{{ 7*7 }}", "")
+    assert_no_markup_of_ours(shown)
+
+
+async def test_conditions_that_rows_cannot_say_stay_json(site: Site) -> None:
+    where = {"age": 30, "city": {"in": ["Oslo, S", "Rome"]}}
+    message_id = await site.harness.draft(audience=Audience(lists=("everybody",), where=where))
+    shown = await site.get(f"/messages/{message_id}/edit")
+    assert '"age": 30' in value_of(shown, "where_json")
+    await site.send(filled(shown.form("Save"), do="save", name="another"))
+    assert (await site.harness.use_cases.message(message_id)).audience.where == where
+
+
+async def test_messages_that_were_sent_can_be_excluded_also_by_their_id(site: Site) -> None:
+    ids = [await site.harness.draft(name=f"Sent {n}") for n in range(3)]
+    await site.harness.pool.execute("update messages set status = $1::text::message_status", MessageStatus.SENT)
+    shown = await save(site, **GOOD, exclude_recipients_of=[ids[0]], further_messages=f"{ids[1]}, {ids[2]}")
+    message_id = shown.address.split("/")[2]
+    message = await site.harness.use_cases.message(message_id)
+    assert message.audience.exclude_recipients_of == tuple(ids)
+    ticked = [each["value"] for each in shown.tree.all("input", name="exclude_recipients_of", checked="")]
+    assert ticked == ids
+    assert "Sent 0" in shown.text
+
+
+async def test_what_was_typed_is_kept_when_somebody_else_sends_the_draft_meanwhile(site: Site) -> None:
+    message_id = await site.harness.draft()
+    form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
+    await site.harness.pool.execute("update messages set status = $1::text::message_status", MessageStatus.SENDING)
+    shown = await site.send(filled(form, do="save", text="what took me an hour"))
+    assert shown.status == 409
+    assert "so edit is refused" in shown.text
+    assert value_of(shown, "text") == "what took me an hour"
+    assert (await site.get(f"/messages/{message_id}/edit")).status == 409
+
+
+async def test_editing_a_scheduled_message_asks_first_and_leads_to_the_editor(site: Site) -> None:
+    message_id = await site.harness.draft()
+    await site.harness.send(message_id, at="2027-01-01T09:00:00+00:00")
+    shown = await site.get(f"/messages/{message_id}/edit")
+    assert "change its status from scheduled to draft" in shown.text
+    shown = await site.send(shown.form("Yes, Continue Editing"))
+    assert shown.address.startswith(f"/messages/{message_id}/edit")
+    assert "is a draft again" in shown.text
+    assert value_of(shown, "subject") == "Hello {{ contact.first_name }}"

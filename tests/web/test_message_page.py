@@ -1,0 +1,166 @@
+"""A message's own page: counts, timeline, recipients, who is in doubt, history, and the stream that keeps it live."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+
+from client.serve import listening_on, serving
+from client.web.timeline import Look, timeline
+from client.web.words import Clock
+from models.api_keys import Role
+from models.message import MessageStatus
+from models.recipient import RecipientStatus
+from models.schedule import CONTACT, PassedZones, Schedule
+from tests.harness import asked_by
+from tests.web.site import Site
+
+
+@pytest.fixture
+async def sent(site: Site) -> str:
+    """A message that was sent to 120 contacts, three of whom are in doubt."""
+    await site.harness.add_contacts(120)
+    await site.harness.prepare_server()
+    message_id = await site.harness.draft()
+    async with site.harness.worker():
+        await site.harness.use_cases.send(message_id, Schedule(), asked_by())
+        await site.harness.until(message_id, MessageStatus.SENT)
+    await site.harness.pool.execute(
+        "update recipients set status = 'in_doubt' where message_id = $1 and contact_id <= 3", message_id
+    )
+    return message_id
+
+
+async def test_every_count_stands_there_and_they_add_up(site: Site, sent: str) -> None:
+    shown = await site.get(f"/messages/{sent}")
+    counts = [line.one("b").text for line in shown.tree.one("ul", class_="counts").all("li")]
+    assert len(counts) == len(RecipientStatus)
+    assert sum(map(int, counts)) == 120
+    assert sum(
+        float(rect["width"].rstrip("%")) for rect in shown.tree.one("svg", class_="bar").all("rect")
+    ) == pytest.approx(100)
+    assert "117 sent" in shown.text
+    assert "3 in doubt" in shown.text
+
+
+async def test_recipients_are_filtered_paged_and_exported(site: Site, sent: str) -> None:
+    first = await site.get(f"/messages/{sent}/recipients")
+    pages = [first]
+    while "Next page" in pages[-1].links:
+        pages.append(await site.get(pages[-1].links["Next page"]))
+    addresses = [row.all("td")[0].text for shown in pages for row in shown.tree.one("tbody").all("tr")]
+    assert len(pages) == 3
+    assert len(set(addresses)) == 120
+    shown = await site.send(first.form("Show"), status="in_doubt")
+    assert len(shown.tree.one("tbody").all("tr")) == 3
+    response = await site.client.get(shown.links["CSV"])
+    assert response.headers["content-type"] == "text/csv; charset=utf-8"
+    assert [row["status"] for row in csv.DictReader(io.StringIO(response.text))] == ["in_doubt"] * 3
+    response = await site.client.get(first.links["CSV"])
+    assert len(list(csv.DictReader(io.StringIO(response.text)))) == 120
+    for path in ("recipients?status=nobody", "recipients.csv?status=<b>", "recipients?after=-1", "in-doubt?after=x"):
+        assert (await site.get(f"/messages/{sent}/{path}")).status == 422, path
+
+
+async def test_those_in_doubt_are_decided_about_one_by_one_and_all_together(site: Site, sent: str) -> None:
+    path = f"/messages/{sent}/in-doubt"
+    shown = await site.get(path)
+    rows = shown.tree.one("tbody").all("tr")
+    assert len(rows) == 3
+    assert rows[0].one("td", class_="mono").text.startswith("<")
+    shown = await site.send(shown.form("Take as sent"), reason="kept")
+    assert shown.status == 422
+    assert "Nobody is chosen" in shown.text
+    assert dict(shown.form("Take as sent").values)["reason"] == "kept"
+    shown = await site.send(shown.form("Take as sent"), contact="1", reason="it is in the log")
+    assert shown.tree.one("h1").text == "Taken as sent"
+    assert "it is in the log" in shown.text
+    async with site.harness.worker():
+        form = (await site.get(path)).form("Take as sent")
+        form.action = form.action.replace("accept", "resend")  # the other button
+        shown = await site.send(form, whom="everybody")
+        assert shown.tree.one("h1").text == "To be mailed again"
+        await site.harness.until(sent, MessageStatus.SENT)
+    assert (await site.harness.counts(sent)).sent == 120
+    assert "Nobody is in doubt" in (await site.get(path)).text
+    assert (await site.send(form, whom="everybody", command_id="another")).status == 409
+
+
+async def test_a_viewer_sees_who_is_in_doubt_and_decides_nothing(site: Site, sent: str) -> None:
+    await site.sign_in_as(Role.VIEWER)
+    shown = await site.get(f"/messages/{sent}/in-doubt")
+    assert len(shown.tree.one("tbody").all("tr")) == 3
+    assert not shown.tree.all("input", type="checkbox")
+
+
+async def test_the_history_says_who_did_what_why_and_through_what(site: Site, sent: str) -> None:
+    shown = await site.get(f"/messages/{sent}/history")
+    assert [entry.text.split()[0] for entry in shown.tree.all("h2")] == ["Accepted"]
+    assert "operator, through test" in shown.text
+    receipt = await site.get(shown.links["Accepted"])
+    assert receipt.tree.one("h1").text == "Accepted"
+
+
+async def test_the_workflow_is_linked_where_the_temporal_ui_is_known(site: Site, sent: str) -> None:
+    assert "In the Temporal UI" not in (await site.get(f"/messages/{sent}")).links
+    other = Site(site.harness, temporal_ui_url="http://127.0.0.1:8233/namespaces/default")
+    await other.sign_in()
+    links = (await other.get(f"/messages/{sent}")).links
+    assert links["In the Temporal UI"] == f"http://127.0.0.1:8233/namespaces/default/workflows/batch-send%2F{sent}%2F1"
+    await other.aclose()
+
+
+async def test_zones_stand_on_an_axis_of_26_hours(site: Site) -> None:
+    """Nine o'clock by each contact's own clock: passed where it was, to come where it will be."""
+    harness = site.harness
+    for n, zone in enumerate(("Pacific/Kiritimati", "Asia/Tokyo", "UTC", "America/New_York", "Etc/GMT+12")):
+        await harness.add_contacts(n + 1, prefix=f"z{n}x", time_zone=zone)
+    await harness.prepare_server()
+    message_id = await harness.draft()
+    at = datetime.now(UTC).replace(tzinfo=None, microsecond=0) + timedelta(minutes=30)
+    schedule = Schedule(at=at, time_zone=CONTACT, passed_zones=PassedZones.SEND)
+    async with harness.worker():
+        await harness.use_cases.send(message_id, schedule, asked_by())
+        await harness.until_left(3)
+        shown = await site.get(f"/messages/{message_id}")
+        assert shown.tree.one("h2", id="timeline-title").text == "Time zones"
+        assert len(shown.tree.one("svg", class_="timeline").all("g")) == 4, "those that had passed are one slot"
+        message, progress = await harness.use_cases.message(message_id), await harness.use_cases.progress(message_id)
+    drawn = timeline(message, progress, Clock("UTC"), now=datetime.now(UTC))
+    assert drawn is not None
+    lefts = [bar.left for bar in drawn.bars]
+    assert lefts == sorted(lefts)
+    assert 0 < lefts[0] < lefts[-1] < 100
+    assert [bar.look for bar in drawn.bars][1:] == [Look.TO_COME] * 3
+    assert drawn.now is not None
+    assert "contacts’ time" in (await site.get("/messages")).text
+
+
+async def test_the_stream_tells_of_changes_and_of_the_end(site: Site) -> None:
+    harness = site.harness
+    await harness.add_contacts(60)
+    await harness.prepare_server()
+    message_id = await harness.draft()
+    cookies = dict(site.client.cookies)
+    stop = asyncio.Event()
+    with listening_on("127.0.0.1", 0) as listener:
+        async with serving(site.app, listener, stop), harness.worker():
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            named = {f"sendgate-{listener.getsockname()[1]}": value for value in cookies.values()}
+            await harness.use_cases.send(message_id, Schedule(emails_per_second=30), asked_by())
+            events: list[str] = []
+            async with (
+                httpx.AsyncClient(base_url=url, cookies=named, timeout=30) as client,
+                client.stream("GET", f"/messages/{message_id}/stream") as response,
+            ):
+                assert response.headers["content-type"].startswith("text/event-stream")
+                async for line in response.aiter_lines():
+                    if line.startswith("event: "):
+                        events.append(line.removeprefix("event: "))
+    assert events.count("change") >= 2
+    assert events[-1] == "end"
