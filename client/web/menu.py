@@ -64,7 +64,7 @@ def menu_in(status: MessageStatus, message_id: str, visit: Visit) -> list[Item]:
         if verb in _PAGES and visit.may(action_of(verb)):
             label, path = _PAGES[verb]
             items.append(Item(label, f"/messages/{message_id}/{path}", is_grave=verb in _GRAVE, is_main=verb in _MAIN))
-        if verb is Verb.EDIT:
+        if verb is Verb.EDIT and visit.may(action_of(verb)):
             items.append(Item("Preview", f"/messages/{message_id}/preview"))
         if verb is Verb.UNSCHEDULE and _may_edit(visit):
             # Not legal before it is a draft again, which the page that this leads to says and does.

@@ -84,8 +84,8 @@ async def test_a_test_to_what_is_no_address_sends_nothing(site: Site, draft: str
 
 
 async def test_whoever_only_looks_previews_and_is_offered_no_test(site: Site, draft: str) -> None:
-    await site.sign_in_as(Role.OPERATOR)
-    shown = await site.get(f"/messages/{draft}/preview")
+    await site.sign_in_as(Role.VIEWER)
+    shown = await site.get((await site.get(f"/messages/{draft}")).links["See it as a contact gets it"])
     assert shown.tree.all("iframe")
     assert "Send test" not in shown.text
     assert "Edit" not in shown.links
