@@ -111,6 +111,7 @@ class Lane:
         self._window = request.window
         self._rest_seconds = 0.0
         self._stopped = asyncio.Event()
+        self._bags: list[_WindowsBag] = []  # of the windows that are being handed over
         self._repeating = 0  # settles that have failed and are tried again
         self._began = time.monotonic()
         self._taken = 0
@@ -126,8 +127,10 @@ class Lane:
         return self._stopped.is_set()
 
     def stop(self) -> None:
-        """Start nothing more; finish what runs."""
+        """Start nothing more; finish what runs. Who waits for a connection waits no longer."""
         self._stopped.set()
+        for bag in self._bags:
+            self._transport.let_go(bag)
 
     def report(self, end: LaneEnd) -> LaneReport:
         return LaneReport(
@@ -225,6 +228,7 @@ class Lane:
         """Hand a window over and return the outcome of each, in order. Never outlives the lease."""
         permit = _Permit(self, window.lease)
         bag = _WindowsBag(self._message, window.recipients)
+        self._bags.append(bag)
         # Each conversation settles what it takes, even when it is aborted.
         conversations = [
             asyncio.create_task(self._transport.hand_over_each(bag, permit))
@@ -235,6 +239,7 @@ class Lane:
             await asyncio.gather(*conversations)
         finally:
             guard.cancel()
+            self._bags.remove(bag)
         return bag.outcomes
 
     async def _keep_lease(self, window: _Window, conversations: list[asyncio.Task[None]]) -> None:

@@ -70,6 +70,9 @@ class Transport(Protocol):
         returns, and leaves in the bag what nobody has taken.
         """
 
+    def let_go(self, bag: Bag) -> None:
+        """Have those calls of `hand_over_each` for this bag return that only wait for a turn: it is being stopped."""
+
 
 class OneByOne:
     """`Transport.hand_over_each` for a transport that knows `hand_over` alone."""
@@ -81,6 +84,9 @@ class OneByOne:
         while permit.may_start() and (taken := bag.take()) is not None:
             place, email = taken
             bag.settle(place, await self.hand_over(email, permit))
+
+    def let_go(self, bag: Bag) -> None:
+        """Nobody waits here."""
 
 
 class CompiledMessage(Protocol):

@@ -43,6 +43,8 @@ class SmtpTransport:
         self._opener = Opener(NextHop(host, port, username, password, tls, tls_context, timeout), self._others_work)
         self._emails_per_connection = emails_per_connection
         self._quitting: set[asyncio.Task[None]] = set()
+        #: By the identity of a bag: what those wait for who would hand it over.
+        self._queues: dict[int, set[asyncio.Future[Line | None]]] = {}
         self._closed = False
 
     async def hand_over(self, email: Email, permit: Permit) -> Outcome:
@@ -56,11 +58,19 @@ class SmtpTransport:
         errand = _Errand(bag, permit)
         try:
             while not self._closed and errand.has_one_to_begin():
-                await self._in_place(errand, await self._pool.take())
+                queue = self._queues.setdefault(id(bag), set())
+                await self._in_place(errand, await self._pool.take(queue))
         except asyncio.CancelledError:
             pass  # a conversation answers for what it took
         finally:
             errand.settle_waiting(given_back("stopped before the conversation began"))
+            if not self._queues.get(id(bag)):
+                self._queues.pop(id(bag), None)
+
+    def let_go(self, bag: Bag) -> None:
+        """See `activities.ports.Transport.let_go`."""
+        for waiter in list(self._queues.get(id(bag), ())):
+            waiter.cancel()
 
     async def aclose(self) -> None:
         """Close the idle connections with QUIT, and those in use as soon as their conversation is over."""

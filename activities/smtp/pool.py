@@ -38,14 +38,20 @@ class Pool:
         #: While somebody waits, all allowed places are taken.
         self._waiting: deque[asyncio.Future[Line | None]] = deque()
 
-    async def take(self) -> Line | None:
-        """Take a place; it comes with a line if one is idle. Waits its turn while all are taken."""
+    async def take(self, queue: set[asyncio.Future[Line | None]] | None = None) -> Line | None:
+        """Take a place; it comes with a line if one is idle. Waits its turn while all are taken.
+
+        What is waited for stands in `queue` meanwhile: canceled there, this raises CancelledError.
+        """
         self._grow()
         if self._taken < self._allowed:
             self._taken += 1
             return self._take_idle()
         waiter: asyncio.Future[Line | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
+        if queue is not None:
+            queue.add(waiter)
+            waiter.add_done_callback(queue.discard)
         try:
             return await waiter
         except asyncio.CancelledError:

@@ -29,9 +29,11 @@ class Pile:
     def __init__(self, *emails: Email, name: str = "r", number: int = 3) -> None:
         self.emails = list(emails) or [email(f"{name}{place}@example.com") for place in range(number)]
         self.outcomes: dict[int, Outcome] = {}
+        self.taken = 0
         self._left = iter(enumerate(self.emails))
 
     def take(self) -> Taken | None:
+        self.taken += 1
         return next(self._left, None)
 
     def settle(self, place: int, outcome: Outcome) -> None:
@@ -203,3 +205,23 @@ async def test_whoever_waits_for_the_connection_gets_it_after_eight() -> None:
         said = b"".join(server.packets)
         before_the_first = said[: said.index(b"small0@")].count(b"RCPT TO:<big")
         assert before_the_first == 8
+
+
+@on_both_loops
+async def test_whoever_only_waits_for_a_connection_is_let_go_at_once() -> None:
+    async with canned() as server:
+        server.answer({"body": SILENCE})
+        way = transport(server, connections=1)
+        busy, waiting = Pile(name="busy"), Pile(name="waiting")
+        handing_over = asyncio.ensure_future(way.hand_over_each(busy, Allow()))
+        await eventually(lambda: server.commands.count("DATA") == 2)
+        may_start = True
+        calls = [asyncio.ensure_future(way.hand_over_each(waiting, Allow(start=lambda: may_start))) for _ in range(2)]
+        await eventually(lambda: waiting.taken == 2)
+        may_start = False
+        way.let_go(waiting)
+        await asyncio.gather(*calls)
+        assert waiting.verdicts == [G, G, None]
+        assert busy.verdicts == [None, None, None]
+        handing_over.cancel()
+        await handing_over
