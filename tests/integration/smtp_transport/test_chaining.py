@@ -140,7 +140,7 @@ async def test_a_server_that_throws_away_what_comes_behind_a_body_gets_them_apar
 async def test_who_may_not_be_begun_stays_in_the_bag() -> None:
     async with canned() as server:
         pile = Pile()
-        may_start = iter([True, True])  # before and after the wait for the connection
+        may_start = iter([True, True, True])  # before and after the wait for a place, and once the line is open
         permit = Allow(start=lambda: next(may_start, False))
         assert await hand_over_all(transport(server, connections=1), pile, permit) == [S, None, None]
         assert server.packets[-1] == BODY
