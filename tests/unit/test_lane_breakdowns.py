@@ -217,16 +217,21 @@ async def test_given_up_it_keeps_the_whole_last_reply() -> None:
     assert settled.reply == "gave up after 12 tries: 4.2.2 mailbox full"
 
 
-async def test_the_longer_it_is_busy_the_longer_it_rests(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("code", [421, 451, 454])
+async def test_the_longer_it_is_busy_the_longer_it_rests_and_no_try_counts(
+    monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
     rests: list[float] = []
 
     async def rest(_: delivery.Lane, seconds: float) -> None:
         rests.append(seconds)
 
     monkeypatch.setattr(delivery.Lane, "_rest", rest)
-    await lane_of(Book(60), Hop(lambda _: Outcome(Verdict.DEFERRED, smtp_code=454)), window=4).run()
+    book = Book(60)
+    await lane_of(book, Hop(lambda _: Outcome(Verdict.DEFERRED, smtp_code=code)), window=4).run()
     assert rests[:3] == [1.0, 2.0, 4.0]  # two windows had met it before the first rest
     assert max(rests) == 10.0
+    assert book.uncounted == set(range(1, 61))
 
 
 # ------------------------------------------------------------------------------------------- what nobody foresaw

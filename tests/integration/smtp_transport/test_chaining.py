@@ -78,6 +78,15 @@ async def test_without_pipelining_an_envelope_waits_for_the_reply_to_the_body() 
         ({"body": ["550 5.7.1 Spam", "250 Ok"]}, [B, S, S], 1),
         ({"body": ["451 4.3.0 Later", "250 Ok"]}, [D, S, S], 1),
         ({"body": ["421 4.3.2 Bye", "250 Ok"]}, [D, S, S], 2),
+        (  # what was refused behind it stays refused, and is not asked again
+            {
+                "body": ["421 4.3.2 Bye", "250 Ok"],
+                "RCPT": ["250 Ok", "550 5.1.1 No", "250 Ok"],
+                "DATA": ["354 Go", "503 No", "354 Go"],
+            },
+            [D, B, S],
+            2,
+        ),
         ({"body": [CLOSE, "250 Ok"]}, [DOUBT, S, S], 2),
         ({"body": ["250 Ok", CLOSE, "250 Ok"]}, [S, DOUBT, S], 2),
         ({"MAIL": ["250 Ok", "421 4.3.2 Enough", "250 Ok"]}, [S, S, S], 2),
