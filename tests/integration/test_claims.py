@@ -71,6 +71,21 @@ async def test_a_lapse_never_waits_for_a_settle_under_way(begun: Begun) -> None:
     assert (await begun.counts()).claimed == 2
 
 
+async def test_a_stop_and_a_look_list_who_is_in_doubt_and_wait_for_no_sweep(begun: Begun) -> None:
+    await begun.claim(2, lease=OVER)
+
+    async def seen() -> bool:
+        survey = await begun.sending.survey(begun.id, 1, as_of=datetime.now(UTC), most=10)
+        return survey.counts.in_doubt == 2
+
+    await eventually(seen)
+    await begun.claim(3, lease=OVER)
+    stop = await begun.close()
+    await eventually(lambda: begun.sending.confirm_stop(begun.id, 1, stop, 1))
+    counts = await begun.counts()
+    assert (counts.in_doubt, counts.claimed) == (5, 0)
+
+
 async def test_a_late_doubt_leaves_the_reason_of_the_doubt(begun: Begun) -> None:
     token = uuid4()
     (contact_id,) = taken(await begun.claim(1, token=token, lease=OVER))

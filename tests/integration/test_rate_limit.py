@@ -66,6 +66,15 @@ async def test_what_is_not_handed_over_gives_its_tokens_back(pool: Pool) -> None
     assert await pool.fetchval("select tokens from rate_limits") == 100  # a bucket holds a second's
 
 
+async def test_a_worker_that_starts_anew_grants_nothing(pool: Pool) -> None:
+    """It sets the limit of all messages, which may be another one: what the bucket holds stays."""
+    await limit_rate(pool, ALL_MESSAGES, 100)
+    await pool.execute("update rate_limits set tokens = 3, counted_at = clock_timestamp() + interval '1 hour'")
+    await limit_rate(pool, ALL_MESSAGES, 200)
+    assert await take(pool, "m", 3) == (3, timedelta(0))
+    assert (await take(pool, "m", 1))[0] == 0
+
+
 async def test_a_give_back_never_holds_the_bucket_that_a_claim_waits_for(pool: Pool) -> None:
     """Both lock that of all messages first, in whatever order the two lie on the disk."""
     await limit_rate(pool, "m", 100)

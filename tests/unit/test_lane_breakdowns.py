@@ -14,7 +14,7 @@ import pytest
 from activities import delivery
 from activities.lease import Lease
 from activities.ports import Bag, Email, Permit
-from models.ledger import LaneEnd
+from models.ledger import LaneEnd, LaneReport
 from models.recipient import ClaimedRecipient, Outcome, Verdict
 from tests.eventually import eventually
 from tests.unit.test_lane import LEASE, Book, Hop, Letter, lane_of
@@ -43,6 +43,12 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(delivery, "_REPEAT_AFTER_SECONDS", 0.001)
 
 
+async def ended(running: asyncio.Task[LaneReport]) -> None:
+    """Wait until a lane has ended. Not by wait_for: a lane that goes on is not ended by being canceled."""
+    done, _ = await asyncio.wait({running}, timeout=10)
+    assert done, "it goes on"
+
+
 class SlowBook(Book):
     """A ledger that answers a claim late."""
 
@@ -59,8 +65,10 @@ class SlowBook(Book):
 async def test_a_lease_counts_from_before_the_claim_was_asked_for(clock: Clock) -> None:
     """The answer came so late that the claim may lapse at any moment: nobody is begun, everybody is given back."""
 
+    late = [LEASE.total_seconds()]  # the first answer alone
+
     def passes() -> None:
-        clock.now += LEASE.total_seconds()
+        clock.now += late.pop() if late else 0
 
     book, hop = SlowBook(5, passes), Hop()
     report = await lane_of(book, hop).run()
@@ -84,25 +92,28 @@ async def test_no_body_is_written_when_the_lease_ran_out_in_the_conversation(clo
 
 async def test_while_one_window_cannot_be_settled_nothing_is_claimed_however_the_other_fares() -> None:
     class Deaf(Book):
-        """Takes the settle of one window alone."""
+        """Takes no settle of the second window, and that of the first when it has refused one."""
 
-        heard = asyncio.Event()
-        tries = 0
-        deaf_to: str | None = None
+        def __init__(self) -> None:
+            super().__init__(95)
+            self.refused = asyncio.Event()
+            self.hears = False
+            self.tries = 0
 
         async def settle(self, message_id: str, lane: str, token: UUID, outcomes: Sequence[Any], **options: Any) -> int:
-            if self.deaf_to is None:
-                self.deaf_to = lane
-            if lane == self.deaf_to and not self.heard.is_set():
+            if lane == "1.0.1" and not self.hears:
                 self.tries += 1
+                self.refused.set()
                 raise OSError("gone")
+            await self.refused.wait()
             return await super().settle(message_id, lane, token, outcomes, **options)
 
-    book = Deaf(95)
+    book = Deaf()
     running = asyncio.create_task(lane_of(book, Hop()).run())
+    await eventually(lambda: len(book.settled) == 10)
     await eventually(lambda: book.tries > 7)
     assert len(book.asked_for) == 2
-    book.heard.set()
+    book.hears = True
     assert (await running).settled == {"sent": 95}
 
 
@@ -131,8 +142,10 @@ async def test_a_claim_that_is_never_answered_is_given_up_and_back_with_the_leas
             await asyncio.Event().wait()
 
     book = Silent(3)
+    running = asyncio.create_task(lane_of(book, Hop(), lease=timedelta(seconds=0.2)).run())
+    await ended(running)
     with pytest.raises(TimeoutError):
-        await asyncio.wait_for(lane_of(book, Hop(), lease=timedelta(seconds=0.2)).run(), 20)
+        await running
     assert book.given_back == [1, 2, 3]
 
 
@@ -146,6 +159,17 @@ async def test_a_renewal_that_is_never_answered_ends_with_the_lease() -> None:
     hop.gate.clear()
     await asyncio.wait_for(lane_of(book, hop, lease=timedelta(seconds=0.2)).run(), 20)
     assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.IN_DOUBT}
+
+
+async def test_a_claim_that_the_database_no_longer_knows_is_given_up_at_once(clock: Clock) -> None:
+    """However long the lane's own clock says that it holds."""
+    book, hop = Book(2), Hop()
+    book.renewals = 0
+    hop.gate.clear()
+    running = asyncio.create_task(lane_of(book, hop, lease=timedelta(seconds=0.3)).run())
+    await ended(running)
+    assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.IN_DOUBT}
+    assert clock.now == 1000.0
 
 
 async def test_a_renewal_that_fails_is_tried_again_while_the_lease_holds() -> None:
@@ -178,7 +202,12 @@ async def test_a_stop_lets_go_of_who_only_waits_for_a_connection() -> None:
     running = asyncio.create_task(lane.run())
     await eventually(lambda: len(hop.let_go_of) == 2)
     lane.stop()
-    report = await asyncio.wait_for(running, 20)
+    try:
+        await ended(running)
+    finally:
+        for waits in hop.let_go_of.values():
+            waits.set()
+    report = await running
     assert (report.end, report.given_back) == (LaneEnd.STOPPED, 20)
 
 
