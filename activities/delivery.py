@@ -23,6 +23,7 @@ from uuid import UUID, uuid4
 
 from temporalio import activity
 
+from activities.attempt import as_of_now
 from activities.heartbeat import heartbeats
 from activities.lease import Lease, lease_clock
 from activities.ports import CompiledMessage, LanePort, MessageSource, RenderingFailed, Taken, Transport
@@ -72,6 +73,7 @@ class DeliveryActivities:
         back the rest and returns its partial report as a normal result. Killed, it leaves claimed rows, at most two
         windows, which are in doubt once their lease is over; its next attempt claims other rows meanwhile.
         """
+        request = request.model_copy(update={"as_of": as_of_now(request.as_of)})
         message = await self._messages.compiled(request.message_id, request.generation)
         lane = Lane(
             request, message, self._ledger, self._transport, lease=self._lease, conversations=self._conversations
@@ -159,7 +161,10 @@ class Lane:
                 elif window.recipients:  # else all of them were suppressed: there may be others behind
                     windows.append(asyncio.create_task(self._see_through(window)))
         finally:
-            ends = await asyncio.gather(*windows)
+            ends = await asyncio.gather(*windows, return_exceptions=True)
+        for unforeseen in ends:
+            if isinstance(unforeseen, BaseException):
+                raise unforeseen
         assert end is not None
         return self.report(LaneEnd.NO_SERVER if LaneEnd.NO_SERVER in ends else end)
 
@@ -217,15 +222,23 @@ class Lane:
         return self._after
 
     async def _see_through(self, window: _Window) -> LaneEnd | None:
-        """Hand a window over and settle it; return a reason to end the lane, if there is one."""
-        outcomes = await self._hand_over(window)
+        """Hand a window over and settle it; return a reason to end the lane, if there is one.
+
+        An error that nobody foresaw comes out when all is settled: in doubt are those alone whom it met.
+        """
+        outcomes, unforeseen = await self._hand_over(window)
         await self._settle(window, outcomes)
+        if unforeseen is not None:
+            raise unforeseen
         if not self._is_stopping and all(_is_back_off(outcome) for outcome in outcomes):
             return LaneEnd.NO_SERVER
         return None
 
-    async def _hand_over(self, window: _Window) -> list[Outcome]:
-        """Hand a window over and return the outcome of each, in order. Never outlives the lease."""
+    async def _hand_over(self, window: _Window) -> tuple[list[Outcome], Exception | None]:
+        """Hand a window over; return the outcome of each, in order, and the error of ours that broke into it, if any.
+
+        Never outlives the lease.
+        """
         permit = _Permit(self, window.lease)
         bag = _WindowsBag(self._message, window.recipients)
         self._bags.append(bag)
@@ -236,11 +249,11 @@ class Lane:
         ]
         guard = asyncio.create_task(self._keep_lease(window, conversations))
         try:
-            await asyncio.gather(*conversations)
+            ends = await asyncio.gather(*conversations, return_exceptions=True)
         finally:
             guard.cancel()
             self._bags.remove(bag)
-        return bag.outcomes
+        return bag.outcomes, next((end for end in ends if isinstance(end, Exception)), None)
 
     async def _keep_lease(self, window: _Window, conversations: list[asyncio.Task[None]]) -> None:
         """Renew the lease every third of it; abort the conversations when it can no longer be trusted."""
@@ -349,6 +362,10 @@ class _Window:
     recipients: list[ClaimedRecipient]
 
 
+#: Of one that was taken: what is true of it until it is settled, and for good if whoever took it broke down.
+_NOBODY_SAID = Outcome(Verdict.IN_DOUBT, reply="the sender broke down while the email may have been on its way")
+
+
 class _WindowsBag:
     """The emails of a window, each rendered when it is taken, and what became of them. See `activities.ports.Bag`."""
 
@@ -360,9 +377,16 @@ class _WindowsBag:
     def take(self) -> Taken | None:
         for place, recipient in self._to_do:
             try:
-                return place, self._message.render(recipient)
+                email = self._message.render(recipient)
             except RenderingFailed as error:
                 self.settle(place, Outcome(Verdict.FAILED, reply=str(error)))
+            except Exception as error:  # noqa: BLE001  # a mistake of ours: given back, it would come for ever
+                kind = type(error).__name__  # its text may quote the contact's data
+                activity.logger.error("an email was not rendered: %s", kind)
+                self.settle(place, Outcome(Verdict.FAILED, reply=f"The email cannot be written: {kind}."))
+            else:
+                self.outcomes[place] = _NOBODY_SAID
+                return place, email
         return None
 
     def settle(self, place: int, outcome: Outcome) -> None:

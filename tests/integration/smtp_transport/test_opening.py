@@ -68,6 +68,17 @@ async def test_one_attempt_speaks_for_all_and_none_follows_it_at_once(smtp_serve
     assert smtp_server.seen()["connect"] == 1
 
 
+@pytest.mark.parametrize("host", ["smtp..example.com", f"{'x' * 64}.example.com", "smtp.example.com\n"])
+@on_both_loops
+async def test_a_name_that_can_be_none_is_no_server_and_is_named(host: str) -> None:
+    """Neither SMTP nor a socket says so, but Python: nobody must be left claimed by it."""
+    way = SmtpTransport(host, 25)
+    outcome = await hand_over(way)
+    assert outcome.verdict is Verdict.NO_SERVER
+    assert f"Error connecting to {host.strip()}" in (outcome.reply or "")
+    await way.aclose()
+
+
 @pytest.mark.usefixtures("endless_wait")
 @on_both_loops
 async def test_of_attempts_made_side_by_side_the_first_failure_ends_the_rest(smtp_server: SmtpLogServer) -> None:
