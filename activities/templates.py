@@ -153,7 +153,7 @@ def has_tags(source: str) -> bool:
     return "{{" in source or "{%" in source or "{#" in source
 
 
-def environment(field: str) -> ImmutableSandboxedEnvironment:
+def environment(field: str) -> _Sandbox:
     """Return the sandbox of a field's templates."""
     return _SANDBOXES[field]
 
