@@ -130,7 +130,7 @@ def _pages(paused: str, draft: str, contact: int) -> Mapping[str, str]:
 def _pages_of_the_audience(paused: str, draft: str) -> Mapping[str, str]:
     """Name → address of what counts everybody."""
     return {
-        "the schedule form": f"/messages/{draft}/schedule",
+        "the schedule form": f"/messages/{draft}/send",
         "a resume, its preview": f"/messages/{paused}/resume",
         "API, the audience's size": f"/v1/batchmessages/{draft}/audience-preview",
     }
