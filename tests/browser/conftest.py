@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -124,14 +123,16 @@ class Mailbox:
 @pytest.fixture
 async def mailbox(tmp_path: Path) -> AsyncIterator[Mailbox]:
     made = Mailbox(free_port(), tmp_path / "mail")
-    module = [sys.executable, "-m", "client.local.mail_catcher"]
-    process = subprocess.Popen([*module, "--host", HOST, "--port", str(made.port), "--maildir", str(made.path)])
+    module = ("-m", "client.local.mail_catcher")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *module, "--host", HOST, "--port", str(made.port), "--maildir", str(made.path)
+    )
     try:
         await eventually(lambda: not is_free(made.port), within=20)
         yield made
     finally:
         process.kill()
-        process.wait()
+        await process.wait()
 
 
 async def choose(page: Page, message_id: str, item: str) -> None:

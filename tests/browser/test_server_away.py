@@ -1,4 +1,4 @@
-"""The server stops and starts again on its port while pages are open: they keep what they show, say so, and catch up."""
+"""The server stops and starts again while pages are open: they keep what they show, say so, and catch up."""
 
 from __future__ import annotations
 

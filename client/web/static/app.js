@@ -177,5 +177,5 @@ function follow() {
 }
 
 if (stream) follow();
-else if (polled) setInterval(refresh, POLL_MS);
+const looking = polled && !stream ? setInterval(refresh, POLL_MS) : undefined;
 document.addEventListener("visibilitychange", () => { if (stream || polled) refresh(); });
