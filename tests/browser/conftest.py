@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 from playwright.async_api import Browser, BrowserContext, Dialog, Page, async_playwright
 
 from client.local.mail_catcher import read_mailbox
@@ -63,30 +64,30 @@ class Served:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    async def start(self) -> None:
-        """Serve; after a stop on the same port."""
+    async def start(self, app: FastAPI | None = None) -> None:
+        """Serve, after a stop on the same port; or another application in its place."""
         listener = self._up.enter_context(listening_on("127.0.0.1", self._port))
         self._port = listener.getsockname()[1]
         stop = self.site.app.state.door.stopping = asyncio.Event()
-        await self._up.enter_async_context(serving(self.site.app, listener, stop))
+        await self._up.enter_async_context(serving(app or self.site.app, listener, stop))
 
     async def stop(self) -> None:
         """End the server as SIGTERM does; nobody listens on its port then. Workers go on."""
         await self._up.aclose()
 
-    async def open(self, key: str = ADMIN_KEY, **context: object) -> Page:
-        """A page of a browser of its own, with the administrator signed in, or the owner of the key."""
+    async def open(self, key: str | None = ADMIN_KEY, **context: object) -> Page:
+        """The messages in a browser of its own, with the owner of the key signed in (None: nobody)."""
         opened: BrowserContext = await self.browser.new_context(base_url=self.url, **context)  # type: ignore[arg-type]
         opened.set_default_timeout(15_000)
+        if key is not None:  # what signing in gives: test_signing_in.py does it by hand
+            token = await self.site.web.sessions.open(key)
+            await opened.add_cookies([{"name": f"sendgate-{self._port}", "value": token, "url": self.url}])
         page = await opened.new_page()
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("dialog", self._dialog)
         page.on("console", lambda said: self.complaints.append(said.text) if "Content Security" in said.text else None)
         page.on("request", lambda asked: None if asked.url.startswith(self.url) else self.complaints.append(asked.url))
-        await page.goto("/sign-in")
-        await page.fill("#key", key)
-        await page.click("button:has-text('Sign in')")
-        await page.wait_for_url("**/messages")
+        await page.goto("/messages")
         return page
 
     async def _dialog(self, dialog: Dialog) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from fastapi import FastAPI, Response
 from playwright.async_api import Page, expect
 
 from models.message import MessageStatus
@@ -70,6 +71,35 @@ async def test_a_form_sent_meanwhile_keeps_what_was_typed_and_is_sent_later(serv
     await page.click("text=Save and preview")
     await expect(page.locator("h1")).to_have_text("Preview of May news")
     await expect(page.locator("pre")).to_have_text("An hour's work.")
+
+
+async def test_behind_a_gateway_that_answers_in_its_place_it_is_just_as_away(served: Served, draft: str) -> None:
+    """As a proxy does: its 502 ends the events for good, as far as the browser is concerned."""
+    gateway = FastAPI()
+    gateway.add_route("/{path:path}", lambda request: Response("Bad Gateway", 502), ["GET", "POST"])
+    harness, looked = served.harness, await served.open()
+    written = await looked.context.new_page()
+    other = await harness.draft()
+    harness.smtp.set(delay_ms=50)
+    async with harness.worker(smtp_connections=1):
+        await harness.use_cases.send(draft, Schedule(), asked_by())
+        await harness.until_left(3)
+        await looked.goto(f"/messages/{draft}")
+        await written.goto(f"/messages/{other}/edit")
+        await served.stop()
+        await served.start(gateway)
+        await expect(looked.locator("#reach")).to_contain_text("Sendgate cannot be reached.")
+        await expect(looked.locator("#head .badge")).to_have_text("Sending")
+        await written.fill("#text", "An hour's work.")
+        await written.click("text=Save and preview")
+        await expect(written.locator("#reach")).to_contain_text("nothing was sent. What you typed is still here")
+        await served.stop()
+        await served.start()
+        await expect(looked.locator("#reach")).to_be_empty()
+        await harness.use_cases.pause(draft, asked_by())
+        await expect(looked.locator("#head .badge")).to_have_text("Paused")
+        await written.click("text=Save and preview")
+        await expect(written.locator("pre")).to_have_text("An hour's work.")
 
 
 async def test_a_count_that_cannot_be_had_is_said_not_to_be(served: Served, draft: str) -> None:

@@ -72,6 +72,7 @@ document.addEventListener("keydown", (event) => {
 // -- the server may be away: one calm line says so, and whatever answers next takes it back
 
 const AWAY = "Sendgate cannot be reached. What stands here is as it was, and catches up by itself.";
+const SIGNED_OUT = "You are signed out, so this page does not keep up any more. Load it again to sign in.";
 const NOT_SENT = "Sendgate cannot be reached, so nothing was sent. What you typed is still here: try again in a moment.";
 const PATIENCE_MS = 10_000;
 
@@ -90,7 +91,9 @@ document.addEventListener("submit", async (event) => {
   if (knocking) return;
   knocking = true;
   try {
-    await fetch(document.querySelector("link[rel=icon]").href, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    const icon = document.querySelector("link[rel=icon]").href;
+    const answer = await fetch(icon, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (answer.status >= 500) return tell(NOT_SENT); // of what stands before Sendgate
   } catch (error) {
     // One who only takes long may still answer: a stop is never held back for that.
     if (error.name !== "TimeoutError") return tell(NOT_SENT);
@@ -119,7 +122,7 @@ async function refresh() {
     const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE_MS) });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     if (answer.status >= 500) throw new Error(answer.statusText); // the database, or what stands before us
-    tell("");
+    tell(answer.redirected ? SIGNED_OUT : ""); // nothing else leads elsewhere from a page that keeps up
     missed ||= menuIsOpen();
     if (!answer.ok || answer.redirected || missed) return;
     for (const part of document.querySelectorAll("[data-live]")) {
