@@ -33,7 +33,9 @@ async def asked(site: Site, draft: str, do: str, **fields: str) -> Shown:
 
 
 def plan(shown: Shown) -> list[str]:
-    return [each.text for each in shown.tree.one("div", id="plan").all("p")]
+    """The sentences of the plan."""
+    paragraphs = shown.tree.one("div", id="plan").all("p")
+    return [each.text for each in paragraphs if each.attributes.get("class") != "legend"]
 
 
 async def test_the_form_begins_with_a_plan_for_now(site: Site, draft: str) -> None:
@@ -50,7 +52,11 @@ async def test_the_plan_says_slots_contacts_without_a_zone_and_zones_that_do_not
         "1 contact with a zone that does not exist (Mars/Olympus 1) goes by Europe/Oslo.",
     ]
     rows = [row.text for row in shown.tree.one("div", id="plan").all("tr")[1:]]
-    assert rows == ["1 Jun 2027, 00:00 2 Asia/Tokyo", "1 Jun 2027, 07:00 6 Europe/Oslo"]
+    assert rows == [
+        "09:00 Asia/Tokyo 1 Jun 2027, 00:00:00 to come 2",
+        "09:00 Europe/Oslo 1 Jun 2027, 07:00:00 to come 6",
+    ]
+    assert len(shown.tree.one("svg", class_="timeline").all("g")) == 2
     assert value_of(shown, "at") == AT
 
 
