@@ -88,7 +88,8 @@ async def test_the_history_is_read_page_by_page(api: Api) -> None:
     for number in range(3):
         await api.ok("PUT", "/v1/hold", json={"reason": f"number {number}"})
         await api.ok("DELETE", "/v1/hold")
-    entries, after = [], {}
+    entries: list[dict[str, object]] = []
+    after: dict[str, int] = {}
     while True:
         page = await api.ok("GET", "/v1/hold/history", params={"limit": 4, **after})
         entries += page["items"]
