@@ -15,6 +15,8 @@ _SAID: Mapping[str, str] = {
     "extra_forbidden": "is not known here; is it misspelt?",
     "string_type": _TEXT,
     "string_unicode": "is not valid Unicode: it has half of a surrogate pair",
+    "string_too_short": "must have {min_length:,} or more characters",
+    "string_too_long": "must have {max_length:,} or fewer characters",
     "int_type": _WHOLE,
     "int_parsing": _WHOLE,
     "int_parsing_size": _WHOLE + " of fewer digits",

@@ -161,7 +161,7 @@ TAKES: dict[tuple[str, str], set[str]] = {
     ("*", "audience.where.first_name"): _LOOKED_FOR,
     ("*", "audience.where.time_zone"): _LOOKED_FOR,
     ("*", "reason"): _ANY_TEXT,
-    ("*", "command_id"): _ANY_TEXT - {"empty"},
+    ("*", "command_id"): {"blank", "a word", "markup"},
     ("put_hold", "reason"): _ANY_TEXT - {"empty", "blank"},
     ("create_contact", "time_zone"): {"empty"},  # none
     ("change_contact", "time_zone"): {"empty"},

@@ -10,7 +10,6 @@ import copy
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
 from itertools import groupby
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -19,17 +18,16 @@ import httpx
 import pytest
 from temporalio.client import Client
 
-from client.api import calls
 from client.local.postgres import PostgresCluster
-from models.message import MessageStatus
-from tests.acceptance.bad_input_world import World, one_message_in_each_status, open_world
+from tests.acceptance.bad_input_world import World, one_of_everything, open_world
 from tests.api.api import Api
 from tests.api.enumeration import BadBody, Operation, bad_bodies, operations, said_under
 from tests.api.good_calls import good_calls, takes
 from tests.bad_values import TEXTS, assert_plain
+from tests.findings import Findings, findings
 from tests.kept_database import KeptDatabase
 
-S = MessageStatus
+__all__ = ["findings"]
 
 #: A refused command is in the history, with its receipt.
 _RECORDS = {"commands", "receipts"}
@@ -41,31 +39,6 @@ _ENCODED = {name: quote(text, safe="") for name, text in TEXTS.items() if name !
 
 #: What an address can have in place of a part so that it is another address.
 _NO_PART = {"empty"}
-
-
-class Findings:
-    """What is not as it should be, of many things that are tried: all of it is told at the end, and not the first."""
-
-    def __init__(self) -> None:
-        self.found: list[str] = []
-
-    @contextmanager
-    def trying(self) -> Iterator[None]:
-        try:
-            yield
-        except AssertionError as error:
-            self.found.append(" ".join(map(str, error.args))[:700])
-
-    def finish(self) -> None:
-        if self.found:
-            pytest.fail(f"{len(self.found)}:\n" + "\n".join(self.found), pytrace=False)
-
-
-@pytest.fixture
-def findings() -> Iterator[Findings]:
-    made = Findings()
-    yield made
-    made.finish()
 
 
 class Tried:
@@ -139,13 +112,7 @@ async def tried(
     postgres: PostgresCluster, template_database: str, temporal: Client, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Tried]:
     async with open_world(postgres, template_database, temporal, tmp_path_factory) as world:
-        await one_message_in_each_status(world)
-        use = world.harness.use_cases
-        await use.suppress(["gone@example.com"], reason="")
-        await use.create_key("old", calls.needed_for(calls.Action.LOOK))
-        await world.harness.pool.execute(
-            "update recipients set status = 'in_doubt' where message_id = $1 and contact_id <= 2", world.words[S.SENT]
-        )
+        await one_of_everything(world)
         kept = KeptDatabase(world.harness.pool)
         await kept.keep()
         api = Api(world.harness)
