@@ -14,7 +14,7 @@ from storage import hold, ledger
 from storage.database import Pool
 from storage.sending import limit_rate
 from tests.eventually import eventually
-from tests.integration.test_ledger import LEASE, OVER, Begun, begin, taken
+from tests.integration.ledger.begun import LEASE, OVER, Begun, begin, taken
 
 
 @pytest.fixture
