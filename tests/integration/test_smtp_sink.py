@@ -34,8 +34,7 @@ class Sink:
     def taken(self) -> list[EmailMessage]:
         """Return every email, behind lines of its own that say among others for whom it was (X-Rcpt-Args)."""
         dumps = [path.read_bytes().removesuffix(b"\n") for path in self.folder.iterdir()]  # it ends each by a line
-        read = [message_from_bytes(dump, policy=policy.SMTPUTF8) for dump in dumps]
-        return [message for message in read if isinstance(message, EmailMessage)]
+        return [message_from_bytes(dump, policy=policy.SMTPUTF8) for dump in dumps]
 
     def addresses(self) -> Counter[str]:
         """Return how many emails each recipient got."""
