@@ -18,14 +18,7 @@ from activities.ports import Transport
 from client.drafts import Drafts, content_of
 from client.holding import Holding
 from client.in_doubt import message_ids_of, named_recipients
-from client.interface import (
-    DEFAULT_WAIT,
-    AskedBy,
-    CommandResult,
-    RecipientInDoubt,
-    ResumePreview,
-    SendPreview,
-)
+from client.interface import DEFAULT_WAIT, AskedBy, CommandResult, RecipientInDoubt, ResumePreview, SendPreview
 from client.keys import KeyKeeping
 from client.looking import Looking
 from client.outlook import describe_resume
@@ -164,12 +157,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         return await self._ask_workflow(Verb.PAUSE, message_id, asked_by, wait)
 
     async def resume(
-        self,
-        message_id: str,
-        asked_by: AskedBy,
-        *,
-        ends_at: datetime | None = None,
-        wait: timedelta = DEFAULT_WAIT,
+        self, message_id: str, asked_by: AskedBy, *, ends_at: datetime | None = None, wait: timedelta = DEFAULT_WAIT
     ) -> CommandResult:
         if ends_at is not None:
             message = await self.message(message_id)
@@ -254,12 +242,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
     # -- how a command is asked ---------------------------------------------------------------------------------
 
     async def _ask_workflow(
-        self,
-        verb: Verb,
-        message_id: str,
-        asked_by: AskedBy,
-        wait: timedelta,
-        ends_at: datetime | None = None,
+        self, verb: Verb, message_id: str, asked_by: AskedBy, wait: timedelta, ends_at: datetime | None = None
     ) -> CommandResult:
         """Record the command, signal it, and wait for its receipt. Raises IllegalTransition when it was refused."""
         command = _command(verb, asked_by)
