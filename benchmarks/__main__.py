@@ -92,6 +92,7 @@ async def _measure(
     postfix = find_postfix()
     if postfix is None:
         console.print(HOW_TO_GET_THEM)
+        console.print("What is measured by them is left out, and the next hop is a slower one.")
     report = Report(machine.describe(), quick=quick)
     if before is not None:
         report.take_over(before)

@@ -1,4 +1,4 @@
-"""The next hop of a benchmark, and the program that Sendgate is measured by: Postfix's `smtp-sink` and `smtp-source`.
+"""The next hop of a benchmark and of a test, and what Sendgate is measured by: Postfix's `smtp-sink` and `smtp-source`.
 
 `smtp-source` sends one constant text as fast as C can: no database, no names, nobody to stop it.
 """
@@ -9,7 +9,7 @@ import asyncio
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +20,11 @@ from tests.smtp_log_server import SmtpLogServer
 
 VARIABLE = "BENCH_POSTFIX"
 HOW_TO_GET_THEM = (
-    "Postfix's smtp-sink and smtp-source are missing: what is measured by them is left out, and the next hop is a"
-    " slower one; on Debian: apt-get download postfix && dpkg-deb -x postfix_*.deb postfix, then set "
-    f"{VARIABLE} to that folder."
+    "Postfix's smtp-sink and smtp-source are missing; on Debian: apt-get download postfix &&"
+    f" dpkg-deb -x postfix_*.deb postfix, then set {VARIABLE} to that folder."
 )
+#: Who `smtp-sink` becomes when it is started by root.
+SINK_USER = "nobody"
 _BACKLOG = 512
 
 
@@ -39,9 +40,9 @@ class Postfix:
     def environment(self) -> dict[str, str]:
         return plain_environment() | ({"LD_LIBRARY_PATH": self.libraries} if self.libraries else {})
 
-    def sink_command(self, port: int) -> list[str]:
-        identity = ["-u", "nobody"] if os.geteuid() == 0 else []
-        return [self.sink_program, *identity, "-m", "1024", f"{HOST}:{port}", str(_BACKLOG)]
+    def sink_command(self, port: int, options: Sequence[str] = ()) -> list[str]:
+        identity = ["-u", SINK_USER] if os.geteuid() == 0 else []
+        return [self.sink_program, *identity, *options, "-m", "1024", f"{HOST}:{port}", str(_BACKLOG)]
 
     async def send(self, port: int, *, emails: int, length: int, sessions: int, folder: Path) -> float:
         """Send so many emails of `length` bytes by `smtp-source` over connections that are kept; return the seconds."""
@@ -77,8 +78,15 @@ def next_hop(postfix: Postfix | None, folder: Path) -> Iterator[tuple[int, int]]
             assert server.process is not None
             yield server.port, server.process.pid
         return
+    with running_sink(postfix, folder) as found:
+        yield found
+
+
+@contextmanager
+def running_sink(postfix: Postfix, folder: Path, options: Sequence[str] = ()) -> Iterator[tuple[int, int]]:
+    """Run `smtp-sink` with more options, its log in the folder; yields its port and its process."""
     port = free_port()
-    with child(postfix.sink_command(port), folder / f"smtp-sink-{port}.log", postfix.environment) as sink:
+    with child(postfix.sink_command(port, options), folder / f"smtp-sink-{port}.log", postfix.environment) as sink:
         deadline = time.monotonic() + 10
         while is_free(port):
             if sink.process.poll() is not None or time.monotonic() > deadline:

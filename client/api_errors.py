@@ -1,8 +1,9 @@
-"""The errors of the API as those of `models.errors`: whoever asks over HTTP is refused as in process."""
+"""The errors of `models.errors` over HTTP: the status of each, and back, so that they are the same as in process."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from models.errors import (
@@ -19,17 +20,25 @@ from models.errors import (
     Unreadable,
 )
 
-_ERRORS: dict[int, type[SendgateError]] = {
-    400: Unreadable,
-    401: NoKey,
-    403: NotAllowed,
-    404: NotFound,
-    409: Refused,
-    413: TooLarge,
-    422: InvalidInput,
-    429: TooManyFailures,
-    503: Unreachable,
+#: The nearest class of an error's ancestry decides. No two share a status: it says on the way back which one it was.
+STATUSES: Mapping[type[SendgateError], int] = {
+    SendgateError: 500,
+    InvalidInput: 422,
+    Unreadable: 400,
+    TooLarge: 413,
+    NoKey: 401,
+    NotAllowed: 403,
+    TooManyFailures: 429,
+    NotFound: 404,
+    Refused: 409,
+    Unreachable: 503,
 }
+_KINDS = {status: kind for kind, status in STATUSES.items()}
+
+
+def status_of(error: SendgateError) -> int:
+    """Return the status that an error is answered with."""
+    return next(STATUSES[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUSES)
 
 
 def error_of(status: int, content: bytes, where: str) -> SendgateError:
@@ -39,7 +48,7 @@ def error_of(status: int, content: bytes, where: str) -> SendgateError:
         code, message, details = str(problem["code"]), str(problem["message"]), dict(problem["details"])
     except (ValueError, TypeError, KeyError):
         return Unreachable(f"What answers at {where} is not Sendgate's API, or something before it: status {status}.")
-    return _made(_ERRORS.get(status, SendgateError), code, message, details)
+    return _made(_KINDS.get(status, SendgateError), code, message, details)
 
 
 def _made(kind: type[SendgateError], code: str, message: str, details: dict[str, Any]) -> SendgateError:

@@ -22,26 +22,25 @@ from client.interface import (
     DEFAULT_WAIT,
     AskedBy,
     CommandResult,
-    Progress,
     RecipientInDoubt,
     ResumePreview,
     SendPreview,
 )
 from client.keys import KeyKeeping
-from client.outlook import describe_progress, describe_resume
+from client.looking import Looking
+from client.outlook import describe_resume
 from client.people import People
 from client.temporal import Workflows
 from client.unsubscribing import Unsubscribing
-from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb, check_reason
+from models.commands import Command, Receipt, ReceiptOutcome, Verb, check_reason
 from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
 from models.message import Message, MessageStatus
 from models.plan import describe_plan
-from models.recipient import Recipient, RecipientStatus
 from models.schedule import Schedule, check_new_end, check_schedule, end_of
 from models.slots import Plan, check_plan, make_plan
 from models.transitions import Ruling, require, rule
 from storage import audience as audiences
-from storage import commands, in_doubt, ledger, messages, slots
+from storage import commands, in_doubt, messages
 from storage.database import Connection, Pool
 from storage.sending import Sending
 
@@ -51,7 +50,7 @@ _LONGEST_ID = 200  # characters
 _ANSWER_WITHIN_SECONDS = 5.0
 
 
-class BatchMessages(Drafts, People, Holding, Unsubscribing, KeyKeeping):
+class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping):
     """The use cases in process, on the database and Temporal. See `client.interface.UseCases` for each."""
 
     def __init__(
@@ -241,40 +240,6 @@ class BatchMessages(Drafts, People, Holding, Unsubscribing, KeyKeeping):
         return CommandResult(
             message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
         )
-
-    # -- looking ------------------------------------------------------------------------------------------------
-
-    async def progress(self, message_id: str) -> Progress:
-        now = await self._clock()
-        async with self._pool.acquire() as connection:
-            message = await messages.get(connection, message_id)
-            times = await messages.times(connection, message_id)
-            table = await slots.slot_table(connection, message_id)
-            going = await ledger.going_since(connection, message_id)
-        return describe_progress(message, times, table, going, now=now)
-
-    async def recipients(
-        self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
-    ) -> AsyncGenerator[Recipient, None]:
-        async with self._pool.acquire() as connection:
-            await messages.get(connection, message_id)
-            # Left early, the cursor is closed before its connection goes back to the pool.
-            async with aclosing(ledger.recipients(connection, message_id, statuses)) as rows:
-                async for recipient in rows:
-                    yield recipient
-
-    async def recipients_page(
-        self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
-    ) -> tuple[list[Recipient], int | None]:
-        async with self._pool.acquire() as connection:
-            await messages.get(connection, message_id)
-            page = await ledger.recipients_page(connection, message_id, statuses, most=limit + 1, after=after)
-        return page[:limit], page[limit - 1].contact_id if len(page) > limit else None
-
-    async def history(self, message_id: str) -> list[HistoryEntry]:
-        async with self._pool.acquire() as connection:
-            await messages.get(connection, message_id)
-            return await commands.history(connection, message_id)
 
     # -- servers ------------------------------------------------------------------------------------------------
 

@@ -5,19 +5,16 @@ The actor of what is done is the key's name, whatever `AskedBy` says; source, re
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
-from urllib.parse import quote
+from typing import Any
 
 import httpx
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
-from client.api_errors import error_of
+from client.api_calls import MESSAGES, ApiCalls, at, items_of, pieces_of, quoted
 from client.interface import (
     DEFAULT_WAIT,
     AskedBy,
@@ -31,22 +28,16 @@ from client.interface import (
 )
 from models.api_keys import ApiKey, NewApiKey, Role
 from models.commands import HistoryEntry
-from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression, id_shown
-from models.errors import InvalidInput, NotFound, Unreachable
+from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression
+from models.errors import InvalidInput
 from models.hold import Hold, HoldEntry
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.recipient import Recipient, RecipientStatus
 from models.schedule import Schedule
-from storage.contact_csv import unreadable
 
-Item = TypeVar("Item", bound=BaseModel)
-
-_MESSAGES = "/v1/batchmessages"
-_MESSAGE_ID = re.compile(r"[A-Za-z0-9_-]{1,100}")
 #: A little longer than the API gives itself.
 _PATIENCE = timedelta(seconds=40)
 _PAGE = 1_000
-_CHUNK = 256 * 1024
 
 
 @asynccontextmanager
@@ -65,18 +56,15 @@ async def open_remote(url: str, key: str) -> AsyncIterator[Remote]:
         yield Remote(client)
 
 
-class Remote:
+class Remote(ApiCalls):
     """See `client.interface.UseCases` for each. Raises Unreachable when the API does not answer."""
-
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self._client = client
 
     # -- contacts -----------------------------------------------------------------------------------------------
 
     async def import_contacts(
         self, path: str, *, list_name: str | None, on_progress: Callable[[int, int], None] | None = None
     ) -> ImportResult:
-        content = _file(Path(path), on_progress)
+        content = pieces_of(Path(path), on_progress)
         params = {} if list_name is None else {"list": list_name}
         done = await self._ask("POST", "/v1/contacts/import", params=params, content=content, timeout=None)
         return ImportResult.model_validate(done)
@@ -87,7 +75,7 @@ class Remote:
         params: dict[str, Any] = {"limit": limit, "after": after, "search": search}
         if list_name is not None:
             params["list"] = list_name
-        return _items(Contact, await self._ask("GET", "/v1/contacts", params=params))
+        return items_of(Contact, await self._ask("GET", "/v1/contacts", params=params))
 
     async def contact(self, contact_id: int) -> Contact:
         return Contact.model_validate(await self._ask("GET", f"/v1/contacts/{contact_id}"))
@@ -111,23 +99,23 @@ class Remote:
         await self._ask("DELETE", f"/v1/contacts/{contact_id}")
 
     async def lists(self) -> list[ListSummary]:
-        return _items(ListSummary, await self._ask("GET", "/v1/lists"))
+        return items_of(ListSummary, await self._ask("GET", "/v1/lists"))
 
     async def contact_list(self, name: str) -> ListSummary:
-        return ListSummary.model_validate(await self._ask("GET", f"/v1/lists/{_quoted(name)}"))
+        return ListSummary.model_validate(await self._ask("GET", f"/v1/lists/{quoted(name)}"))
 
     async def create_list(self, name: str) -> ListSummary:
-        return ListSummary.model_validate(await self._ask("PUT", f"/v1/lists/{_quoted(name)}"))
+        return ListSummary.model_validate(await self._ask("PUT", f"/v1/lists/{quoted(name)}"))
 
     async def add_to_list(self, name: str, contact_id: int) -> None:
-        await self._ask("PUT", f"/v1/lists/{_quoted(name)}/contacts/{contact_id}")
+        await self._ask("PUT", f"/v1/lists/{quoted(name)}/contacts/{contact_id}")
 
     async def remove_from_list(self, name: str, contact_id: int) -> None:
-        await self._ask("DELETE", f"/v1/lists/{_quoted(name)}/contacts/{contact_id}")
+        await self._ask("DELETE", f"/v1/lists/{quoted(name)}/contacts/{contact_id}")
 
     async def suppressions(self, *, search: str = "", limit: int = 100, after: int = 0) -> list[Suppression]:
         params = {"search": search, "limit": limit, "after": after}
-        return _items(Suppression, await self._ask("GET", "/v1/suppressions", params=params))
+        return items_of(Suppression, await self._ask("GET", "/v1/suppressions", params=params))
 
     async def suppress(self, addresses: Sequence[str], *, reason: str) -> int:
         given = {"addresses": list(addresses), "reason": reason}
@@ -141,29 +129,29 @@ class Remote:
         await self._ask("DELETE", f"/v1/suppressions/{suppression_id}")
 
     async def check_unsubscribe(self, token: str) -> None:
-        await self._request("GET", f"/unsubscribe/{_quoted(token)}")
+        await self._request("GET", f"/unsubscribe/{quoted(token)}")
 
     async def unsubscribe(self, token: str) -> None:
-        await self._request("POST", f"/unsubscribe/{_quoted(token)}")
+        await self._request("POST", f"/unsubscribe/{quoted(token)}")
 
     # -- messages -----------------------------------------------------------------------------------------------
 
     async def create(self, content: MessageContent) -> Message:
-        return Message.model_validate(await self._ask("POST", _MESSAGES, json=content.model_dump(mode="json")))
+        return Message.model_validate(await self._ask("POST", MESSAGES, json=content.model_dump(mode="json")))
 
     async def change(self, message_id: str, changes: ContentChanges) -> Message:
         given = changes.model_dump(mode="json", exclude_unset=True)
-        return Message.model_validate(await self._ask("PATCH", _at(message_id), json=given))
+        return Message.model_validate(await self._ask("PATCH", at(message_id), json=given))
 
     async def edit(self, message_id: str, content: MessageContent) -> Message:
         given = content.model_dump(mode="json")
-        return Message.model_validate(await self._ask("PATCH", _at(message_id), json=given))
+        return Message.model_validate(await self._ask("PATCH", at(message_id), json=given))
 
     async def delete(self, message_id: str) -> None:
-        await self._ask("DELETE", _at(message_id))
+        await self._ask("DELETE", at(message_id))
 
     async def message(self, message_id: str) -> Message:
-        return Message.model_validate(await self._ask("GET", _at(message_id)))
+        return Message.model_validate(await self._ask("GET", at(message_id)))
 
     async def messages(
         self,
@@ -182,8 +170,8 @@ class Remote:
         }
         if after is not None:
             params["after"] = after
-        page = await self._ask("GET", _MESSAGES, params=params)
-        return _items(Message, page), page["next"]
+        page = await self._ask("GET", MESSAGES, params=params)
+        return items_of(Message, page), page["next"]
 
     async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
         found: list[str] = []
@@ -195,16 +183,16 @@ class Remote:
                 return found[::-1]
 
     async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview:
-        path = _at(message_id, "/audience-preview")
+        path = at(message_id, "/audience-preview")
         return AudiencePreview.model_validate(await self._ask("GET", path, params={"sample": sample}))
 
     async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
         whose = "" if contact_id is None else f"/{contact_id}"
-        return (await self._request("GET", _at(message_id, f"/rendered{whose}"))).content
+        return (await self._request("GET", at(message_id, f"/rendered{whose}"))).content
 
     async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
         done = await self._ask(
-            "PUT", _at(message_id, "/sendtest"), json={"to": list(addresses)}, timeout=_PATIENCE.total_seconds() * 10
+            "PUT", at(message_id, "/sendtest"), json={"to": list(addresses)}, timeout=_PATIENCE.total_seconds() * 10
         )
         return TypeAdapter(list[SendTestOutcome]).validate_python(done["outcomes"])
 
@@ -216,7 +204,7 @@ class Remote:
         params = {"allow_empty": allow_empty, "reason": asked_by.reason, "command_id": asked_by.command_id}
         done = await self._ask(
             "PUT",
-            _at(message_id, "/send"),
+            at(message_id, "/send"),
             json=schedule.model_dump(mode="json"),
             params=params,
             headers=_source(asked_by),
@@ -225,7 +213,7 @@ class Remote:
 
     async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:
         given, params = schedule.model_dump(mode="json"), {"allow_empty": allow_empty}
-        return SendPreview.model_validate(await self._ask("POST", _at(message_id, "/plan"), json=given, params=params))
+        return SendPreview.model_validate(await self._ask("POST", at(message_id, "/plan"), json=given, params=params))
 
     async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
         return await self._command(message_id, "pause", asked_by, wait)
@@ -249,11 +237,11 @@ class Remote:
 
     async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message:
         how = {"exclude_recipients": exclude_recipients, "name": name}
-        return Message.model_validate(await self._ask("POST", _at(message_id, "/copy"), json=how))
+        return Message.model_validate(await self._ask("POST", at(message_id, "/copy"), json=how))
 
     async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview:
         params = {} if ends_at is None else {"ends_at": ends_at.isoformat()}
-        return ResumePreview.model_validate(await self._ask("GET", _at(message_id, "/resume-preview"), params=params))
+        return ResumePreview.model_validate(await self._ask("GET", at(message_id, "/resume-preview"), params=params))
 
     # -- in doubt -----------------------------------------------------------------------------------------------
 
@@ -261,8 +249,8 @@ class Remote:
         following: int | None = after
         while following is not None:
             params = {"limit": _PAGE, "after": following}
-            page = await self._ask("GET", _at(message_id, "/in-doubt"), params=params)
-            for recipient in _items(RecipientInDoubt, page):
+            page = await self._ask("GET", at(message_id, "/in-doubt"), params=params)
+            for recipient in items_of(RecipientInDoubt, page):
                 yield recipient
             following = page["next"]
 
@@ -283,13 +271,13 @@ class Remote:
         if whom is not None:
             decision["contact_ids"] = [name for name in whom if isinstance(name, int)]
             decision["addresses"] = [name for name in whom if isinstance(name, str)]
-        path = _at(message_id, "/in-doubt")
+        path = at(message_id, "/in-doubt")
         return _result(await self._ask("POST", path, json=decision, headers=_source(asked_by)))
 
     # -- looking ------------------------------------------------------------------------------------------------
 
     async def progress(self, message_id: str) -> Progress:
-        return Progress.model_validate(await self._ask("GET", _at(message_id, "/progress")))
+        return Progress.model_validate(await self._ask("GET", at(message_id, "/progress")))
 
     async def recipients(
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
@@ -304,11 +292,11 @@ class Remote:
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
     ) -> tuple[list[Recipient], int | None]:
         params = {"status": [status.value for status in statuses], "limit": limit, "after": after}
-        page = await self._ask("GET", _at(message_id, "/recipients"), params=params)
-        return _items(Recipient, page), page["next"]
+        page = await self._ask("GET", at(message_id, "/recipients"), params=params)
+        return items_of(Recipient, page), page["next"]
 
     async def history(self, message_id: str) -> list[HistoryEntry]:
-        return _items(HistoryEntry, await self._ask("GET", _at(message_id, "/history")))
+        return items_of(HistoryEntry, await self._ask("GET", at(message_id, "/history")))
 
     # -- the hold, keys, servers --------------------------------------------------------------------------------
 
@@ -326,13 +314,13 @@ class Remote:
     async def hold_history(self, *, limit: int = 100, after: int | None = None) -> tuple[list[HoldEntry], int | None]:
         params = {"limit": limit} | ({} if after is None else {"after": after})
         page = await self._ask("GET", "/v1/hold/history", params=params)
-        return _items(HoldEntry, page), page["next"]
+        return items_of(HoldEntry, page), page["next"]
 
     async def create_key(self, name: str, role: Role) -> NewApiKey:
         return NewApiKey.model_validate(await self._ask("POST", "/v1/keys", json={"name": name, "role": role}))
 
     async def keys(self) -> list[ApiKey]:
-        return _items(ApiKey, await self._ask("GET", "/v1/keys"))
+        return items_of(ApiKey, await self._ask("GET", "/v1/keys"))
 
     async def revoke_key(self, key_id: int) -> ApiKey:
         return ApiKey.model_validate(await self._ask("DELETE", f"/v1/keys/{key_id}"))
@@ -348,42 +336,13 @@ class Remote:
         seconds = wait.total_seconds()
         done = await self._ask(
             "PUT",
-            _at(message_id, f"/{verb}"),
+            at(message_id, f"/{verb}"),
             json={**_why(asked_by), **more},
             params={"wait": min(seconds, 300)},
             headers=_source(asked_by),
             timeout=seconds + _PATIENCE.total_seconds(),
         )
         return _result(done)
-
-    async def _ask(self, method: str, path: str, **given: Any) -> Any:
-        response = await self._request(method, path, **given)
-        return response.json() if response.content else None
-
-    async def _request(self, method: str, path: str, **given: Any) -> httpx.Response:
-        try:
-            response = await self._client.request(method, path, **given)
-        except httpx.HTTPError as error:
-            why = str(error).rstrip(".") or type(error).__name__
-            raise Unreachable(f"The API does not answer at {self._client.base_url}: {why}.") from error
-        if not response.is_success:
-            raise error_of(response.status_code, response.content, str(self._client.base_url))
-        return response
-
-
-def _at(message_id: str, rest: str = "") -> str:
-    # What cannot be an id would be read as another address.
-    if not _MESSAGE_ID.fullmatch(message_id):
-        raise NotFound(f"There is no message {id_shown(message_id)}.", id=message_id)
-    return f"{_MESSAGES}/{message_id}{rest}"
-
-
-def _quoted(text: str) -> str:
-    return quote(text, safe="")
-
-
-def _items(kind: type[Item], page: Mapping[str, Any]) -> list[Item]:
-    return [kind.model_validate(item) for item in page["items"]]
 
 
 def _why(asked_by: AskedBy) -> dict[str, str]:
@@ -398,17 +357,3 @@ def _result(answered: Any) -> CommandResult:
     """Return the message and the command's receipt, which the API puts into it; null while not confirmed."""
     message = Message.model_validate(answered)
     return CommandResult(message=message, receipt=message.receipt)
-
-
-async def _file(path: Path, on_progress: Callable[[int, int], None] | None) -> AsyncIterator[bytes]:
-    """Yield a file in pieces. Raises InvalidInput when it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            total, done = os.fstat(file.fileno()).st_size, 0
-            while piece := file.read(_CHUNK):
-                yield piece
-                done += len(piece)
-                if on_progress:
-                    on_progress(done, total)
-    except OSError as error:
-        raise InvalidInput(unreadable(path, error), field="file") from error

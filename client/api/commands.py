@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from client.api import examples
-from client.api.calls import Call, call
+from client.api.calls import Call, Endpoint, call
 from client.api.door import asked_by, use_cases
 from client.api.shapes import CommandRequest, InDoubtRequest, ResumeRequest
-from client.interface import CommandResult, ResumePreview, UseCases
+from client.interface import AskedBy, CommandResult, ResumePreview, UseCases
 from models.api_keys import Action
-from models.commands import ReceiptOutcome
+from models.commands import ReceiptOutcome, Verb
 from models.errors import Refused
 from models.message import Message
 from models.schedule import Schedule, Time
@@ -25,8 +26,22 @@ Wait = Annotated[
     float, Query(ge=0, le=300, description="Seconds to wait for the receipt; without it in time the answer is 202.")
 ]
 
-_NOT_CONFIRMED = {202: "Accepted, and not confirmed yet: `receipt` is null. Do not take it as stopped."}
 _DEFAULT_WAIT_SECONDS = 10.0
+
+
+def _asked(request: Request, why: CommandRequest | None = None) -> AskedBy:
+    why = why or CommandRequest()
+    return asked_by(request, why.reason, why.command_id)
+
+
+Asked = Annotated[AskedBy, Depends(_asked)]
+
+
+def _command(verb: Verb, needs: Action, example: Message) -> Callable[[Endpoint], Endpoint]:
+    """Declare a command about a message that has been sent off: it is answered with its receipt, or not in time."""
+    not_confirmed = {202: "Accepted, and not confirmed yet: `receipt` is null. Do not take it as stopped."}
+    path = f"/{{message_id}}/{verb}"
+    return call(router, "PUT", path, needs=needs, example=example, also=not_confirmed, problems=(404, 409))
 
 
 @call(
@@ -48,38 +63,15 @@ async def send(
     return _shown(result)
 
 
-@call(
-    router,
-    "PUT",
-    "/{message_id}/pause",
-    needs=Action.PAUSE,
-    example=examples.PAUSED,
-    also=_NOT_CONFIRMED,
-    problems=(404, 409),
-)
+@_command(Verb.PAUSE, Action.PAUSE, examples.PAUSED)
 async def pause(
-    use: Use,
-    request: Request,
-    response: Response,
-    message_id: str,
-    why: CommandRequest | None = None,
-    wait: Wait = _DEFAULT_WAIT_SECONDS,
+    use: Use, response: Response, message_id: str, asked: Asked, wait: Wait = _DEFAULT_WAIT_SECONDS
 ) -> Message:
     """Stop a send so that it can go on later. Nothing leaves after the receipt's `effective_at`."""
-    why = why or CommandRequest()
-    asked = asked_by(request, why.reason, why.command_id)
     return _answered(await use.pause(message_id, asked, wait=timedelta(seconds=wait)), response)
 
 
-@call(
-    router,
-    "PUT",
-    "/{message_id}/resume",
-    needs=Action.RESUME,
-    example=examples.PAUSED,
-    also=_NOT_CONFIRMED,
-    problems=(404, 409),
-)
+@_command(Verb.RESUME, Action.RESUME, examples.PAUSED)
 async def resume(
     use: Use,
     request: Request,
@@ -90,53 +82,24 @@ async def resume(
 ) -> Message:
     """Go on with a paused send. The audience is read again; nobody gets it twice."""
     why = why or ResumeRequest()
-    asked = asked_by(request, why.reason, why.command_id)
+    asked = _asked(request, why)
     return _answered(await use.resume(message_id, asked, ends_at=why.ends_at, wait=timedelta(seconds=wait)), response)
 
 
-@call(
-    router,
-    "PUT",
-    "/{message_id}/cancel",
-    needs=Action.CANCEL,
-    example=examples.PAUSED,
-    also=_NOT_CONFIRMED,
-    problems=(404, 409),
-)
+@_command(Verb.CANCEL, Action.CANCEL, examples.PAUSED)
 async def cancel(
-    use: Use,
-    request: Request,
-    response: Response,
-    message_id: str,
-    why: CommandRequest | None = None,
-    wait: Wait = _DEFAULT_WAIT_SECONDS,
+    use: Use, response: Response, message_id: str, asked: Asked, wait: Wait = _DEFAULT_WAIT_SECONDS
 ) -> Message:
     """Stop a send for good. What has not left is never sent."""
-    why = why or CommandRequest()
-    asked = asked_by(request, why.reason, why.command_id)
     return _answered(await use.cancel(message_id, asked, wait=timedelta(seconds=wait)), response)
 
 
-@call(
-    router,
-    "PUT",
-    "/{message_id}/unschedule",
-    needs=Action.UNSCHEDULE,
-    example=examples.DRAFT,
-    also=_NOT_CONFIRMED,
-    problems=(404, 409),
-)
+@_command(Verb.UNSCHEDULE, Action.UNSCHEDULE, examples.DRAFT)
 async def unschedule(
-    use: Use,
-    request: Request,
-    response: Response,
-    message_id: str,
-    why: CommandRequest | None = None,
-    wait: Wait = _DEFAULT_WAIT_SECONDS,
+    use: Use, response: Response, message_id: str, asked: Asked, wait: Wait = _DEFAULT_WAIT_SECONDS
 ) -> Message:
     """Make a scheduled message a draft again; nothing of it has left. It is decided at once, whatever `wait` is."""
-    why = why or CommandRequest()
-    return _answered(await use.unschedule(message_id, asked_by(request, why.reason, why.command_id)), response)
+    return _answered(await use.unschedule(message_id, asked), response)
 
 
 @call(router, "GET", "/{message_id}/resume-preview", needs=Action.LOOK, example=examples.RESUME, problems=(404, 409))

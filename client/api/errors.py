@@ -1,4 +1,4 @@
-"""One shape for every error, `{"code", "message", "details"}`, and the status of each. Nothing else decides that."""
+"""One shape for every error, `{"code", "message", "details"}`, with the status that `client.api_errors` has for it."""
 
 from __future__ import annotations
 
@@ -14,34 +14,11 @@ from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
 
 from client.api.wrong_values import wrong_values
-from models.errors import (
-    InvalidInput,
-    NoKey,
-    NotAllowed,
-    NotFound,
-    Refused,
-    SendgateError,
-    TooLarge,
-    TooManyFailures,
-    Unreachable,
-    Unreadable,
-)
+from client.api_errors import status_of
+from models.errors import InvalidInput, NoKey, SendgateError, TooManyFailures
 
 logger = logging.getLogger(__name__)
 
-#: The nearest class of an error's ancestry decides.
-STATUSES: dict[type[BaseException], int] = {
-    SendgateError: 500,
-    InvalidInput: 422,
-    Unreadable: 400,
-    TooLarge: 413,
-    NoKey: 401,
-    NotAllowed: 403,
-    TooManyFailures: 429,
-    NotFound: 404,
-    Refused: 409,
-    Unreachable: 503,
-}
 #: What a browser or a client library is told beside the body of a 401.
 CHALLENGE = 'Bearer realm="sendgate", Basic realm="sendgate"'
 
@@ -84,7 +61,6 @@ def problem(
 
 
 def _answer_to_ours(error: SendgateError) -> JSONResponse:
-    status = next(STATUSES[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUSES)
     details, headers = dict(error.details), {}
     if isinstance(error, InvalidInput) and error.field and "fields" not in details:
         details["fields"] = {error.field: error.message}
@@ -92,7 +68,7 @@ def _answer_to_ours(error: SendgateError) -> JSONResponse:
         headers["WWW-Authenticate"] = CHALLENGE
     if isinstance(error, TooManyFailures):
         headers["Retry-After"] = str(error.details["retry_after_seconds"])
-    return problem(status, code=error.code, message=error.message, details=details, headers=headers)
+    return problem(status_of(error), code=error.code, message=error.message, details=details, headers=headers)
 
 
 def _answer_to_starlettes(error: HTTPException) -> JSONResponse:

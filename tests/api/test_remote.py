@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,7 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
-from client.api_errors import error_of
+import models.errors
+from client.api.errors import answer_to
+from client.api_errors import STATUSES, error_of
 from client.cli.app import run
 from client.cli.exits import exit_code
 from client.interface import AskedBy
@@ -21,19 +24,7 @@ from client.remote import Remote, open_remote
 from models.api_keys import Role
 from models.audience import Audience
 from models.contact import ContactChanges
-from models.errors import (
-    IllegalTransition,
-    InvalidInput,
-    NoKey,
-    NotAllowed,
-    NotFound,
-    Refused,
-    SendgateError,
-    TooLarge,
-    TooManyFailures,
-    Unreachable,
-    Unreadable,
-)
+from models.errors import IllegalTransition, InvalidInput, NotFound, SendgateError, Unreachable
 from models.message import ContentChanges, MessageContent, MessageStatus
 from models.recipient import RecipientStatus
 from models.schedule import Schedule
@@ -206,23 +197,31 @@ async def test_what_is_refused_in_process_is_the_same_error_over_the_api(api: Ap
         assert exit_code(other) == exit_code(one)
 
 
-def test_every_status_has_its_error() -> None:
-    kinds = {
-        400: Unreadable,
-        401: NoKey,
-        403: NotAllowed,
-        404: NotFound,
-        409: Refused,
-        413: TooLarge,
-        422: InvalidInput,
-        429: TooManyFailures,
-        503: Unreachable,
-        500: SendgateError,
-    }
-    for status, kind in kinds.items():
+def test_the_statuses_are_those_that_the_tree_of_errors_tells() -> None:
+    """The tree in the docstring of `models.errors` is what people read and rely on."""
+    assert models.errors.__doc__
+    told = re.findall(r"^[│├└─ ]*(\w+) +(\d{3})\b", models.errors.__doc__, re.MULTILINE)
+    assert {kind.__name__: status for kind, status in STATUSES.items()} == {name: int(status) for name, status in told}
+
+
+@pytest.mark.parametrize("kind", STATUSES)
+def test_every_error_comes_out_of_the_api_as_it_went_in(kind: type[SendgateError]) -> None:
+    given = kind("Why.", retry_after_seconds=1)
+    answer = answer_to(given)
+    assert answer.status_code == STATUSES[kind]
+    error = error_of(answer.status_code, bytes(answer.body), "there")
+    assert type(error) is kind
+    assert (error.code, error.message, error.details) == (given.code, given.message, given.details)
+
+
+def test_a_finer_code_is_kept_whatever_the_error() -> None:
+    for kind, status in STATUSES.items():
         error = error_of(status, b'{"code": "some_code", "message": "Why.", "details": {"x": 1}}', "there")
         assert type(error) is kind
         assert (error.code, error.message, error.details) == ("some_code", "Why.", {"x": 1})
+
+
+def test_an_answer_that_is_not_the_apis_is_told_as_such() -> None:
     for content in (b"", b"<html>", b"[]", b'{"detail": "Not Found"}', b'{"code": 1}'):
         error = error_of(502, content, "http://there")
         assert isinstance(error, Unreachable)

@@ -3,22 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from models.message import MessageStatus
-from storage.database import Pool
+from storage.database import Connection, Pool
 from storage.sending import ALL_MESSAGES, limit_rate
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 
 
-async def take(pool: Pool, name: str, wanted: int) -> tuple[int, timedelta]:
-    row = await pool.fetchrow("select * from take_tokens($1, $2)", name, wanted)
+async def take(connection: Connection | Pool, name: str, wanted: int) -> tuple[int, timedelta]:
+    row = await connection.fetchrow("select * from take_tokens($1, $2)", name, wanted)
     assert row is not None
     return row["granted"], row["wait"]
+
+
+@asynccontextmanager
+async def simulated_clock(connection: Connection) -> AsyncIterator[Callable[[float], Awaitable[object]]]:
+    """Have `clock_timestamp()` tell a time of our own on this connection; yields what sets it, to seconds."""
+    await connection.execute(
+        "create schema simulated;"
+        " create function simulated.clock_timestamp() returns timestamptz language sql"
+        " as $$ select to_timestamp(current_setting('simulated.seconds')::float8) $$;"
+        " set search_path = simulated, public, pg_catalog; set simulated.seconds = '0'"
+    )
+    yield lambda seconds: connection.fetchval("select set_config('simulated.seconds', $1, false)", str(seconds))
+    await connection.execute("reset all; drop schema simulated cascade")
 
 
 async def test_without_a_limit_all_is_granted(pool: Pool) -> None:
@@ -53,6 +70,29 @@ async def test_many_at_once_get_no_more_than_the_rate_and_a_bucket(pool: Pool) -
     elapsed, left = (bucket["counted_at"] - began).total_seconds(), bucket["tokens"]  # up to when it was counted last
     assert 0 < granted <= 1_000 * elapsed
     assert elapsed > 1 or granted + left >= 1_000 * elapsed * 0.9  # and, while the bucket did not run over, all of it
+
+
+@pytest.mark.parametrize("rate", [1.0, 10.0, 100.0, 700.0])
+async def test_over_a_minute_as_many_leave_as_the_limit_lets_within_2_percent(pool: Pool, rate: float) -> None:
+    """By a clock that the test moves: lanes that do as `take_tokens` says, are a little late, and once away together.
+
+    What is to be taken never runs out, so that too few means that the limit itself is kept too low.
+    """
+    random, lanes, away_from, away_until = Random(7), 4, 30.0, 30.8
+    comes_next = [(0.0, lane) for lane in range(lanes)]  # a heap: when each lane asks again
+    taken = 0
+    async with pool.acquire() as connection, simulated_clock(connection) as clock:
+        await limit_rate(connection, "m", rate)
+        await connection.execute("update rate_limits set counted_at = clock_timestamp()")
+        while comes_next[0][0] <= 61:
+            now, lane = heapq.heappop(comes_next)
+            await clock(now)
+            granted, wait = await take(connection, "m", 64)
+            if now > 1:
+                taken += granted
+            back = now + wait.total_seconds() + random.uniform(0.001, 0.01)
+            heapq.heappush(comes_next, (max(back, away_until) if away_from < back else back, lane))
+    assert 60 * rate * 0.98 <= taken <= 60 * rate * 1.02
 
 
 async def test_what_is_not_handed_over_gives_its_tokens_back(pool: Pool) -> None:

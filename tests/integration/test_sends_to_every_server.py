@@ -18,7 +18,8 @@ from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 from tests.integration.smtp_transport.behaviors import BEHAVIORS, PIPELINED, PLAIN
 from tests.secured_server import trusting
-from tests.smtp_log_server import Accepted, Script, SmtpLogServer
+from tests.smtp_log_process import Script
+from tests.smtp_log_server import Accepted, SmtpLogServer
 
 RECIPIENTS = 100
 CONNECTIONS = 4

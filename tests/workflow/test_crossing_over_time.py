@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
-
-import pytest
 
 from models.commands import ReceiptOutcome, Verb
 from models.message import MessageStatus
@@ -15,12 +11,6 @@ from tests.eventually import eventually
 from tests.harness import asked_by
 from tests.workflow.story import Story, deliveries, when
 from tests.workflow.virtual import VirtualHarness
-
-
-@pytest.fixture
-async def story(virtual: VirtualHarness) -> AsyncIterator[Story]:
-    async with AsyncExitStack() as workers:
-        yield Story(virtual, workers)
 
 
 async def somebody_waits(virtual: VirtualHarness) -> None:

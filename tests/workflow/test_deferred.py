@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import datetime, timedelta
-
-import pytest
 
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
@@ -14,12 +10,6 @@ from tests.workflow.story import Story, deliveries, when
 from tests.workflow.virtual import VirtualHarness
 
 RULE = {"first_wait": "10m", "longest_wait": "1h", "tries": 5, "max_age": "1d"}
-
-
-@pytest.fixture
-async def story(virtual: VirtualHarness) -> AsyncIterator[Story]:
-    async with AsyncExitStack() as workers:
-        yield Story(virtual, workers)
 
 
 def tried(virtual: VirtualHarness, name: str) -> list[datetime]:

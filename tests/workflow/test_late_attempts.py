@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
-
-import pytest
 
 from models.commands import Verb
 from models.message import MessageStatus
@@ -15,12 +13,6 @@ from tests.workflow.virtual import VirtualHarness
 
 UNTIL_TWENTY_PAST = {"batch_size": 3, "every": "15m", "ends_at": "2040-06-04T12:20:00Z"}
 NOON = "2040-06-04T12:00:00Z"
-
-
-@pytest.fixture
-async def story(virtual: VirtualHarness) -> AsyncIterator[Story]:
-    async with AsyncExitStack() as workers:
-        yield Story(virtual, workers)
 
 
 @asynccontextmanager

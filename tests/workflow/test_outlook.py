@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
 from datetime import timedelta
 from typing import Any
 
-import pytest
 from temporalio.api.enums.v1 import EventType
 
 from models.schedule import PassedZones, Schedule
@@ -18,12 +15,6 @@ from tests.workflow.virtual import VirtualHarness
 
 THREES = {"batch_size": 3, "every": "15m"}
 NINE_O_CLOCK: dict[str, Any] = {"at": "2040-06-05T09:00", "time_zone": "contact"}
-
-
-@pytest.fixture
-async def story(virtual: VirtualHarness) -> AsyncIterator[Story]:
-    async with AsyncExitStack() as workers:
-        yield Story(virtual, workers)
 
 
 async def test_the_plan_says_who_is_due_when_and_stores_nothing(virtual: VirtualHarness, story: Story) -> None:

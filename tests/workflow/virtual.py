@@ -56,6 +56,7 @@ class RecordingTransport(OneByOne):
         self.taken: list[tuple[datetime, str]] = []
         self.refused: list[tuple[datetime, str]] = []
         self.is_away = False
+        self.bounces = False  # everybody, for as long as it is set
         self.refusals: dict[str, list[int]] = {}  # by address: the replies to come before one that takes it
         self._until_taken: int | None = None
 
@@ -74,6 +75,8 @@ class RecordingTransport(OneByOne):
     async def hand_over(self, email: Email, permit: Permit) -> Outcome:
         if self.is_away:
             return Outcome(Verdict.NO_SERVER, reply="gone")
+        if self.bounces:
+            return Outcome(Verdict.BOUNCED, smtp_code=550, reply="no such user")
         if codes := self.refusals.get(email.recipient):
             self.refused.append((await self._skipping.get_current_time(), email.recipient))
             return Outcome(Verdict.DEFERRED, smtp_code=codes.pop(0), reply="not now")

@@ -22,7 +22,8 @@ from tests.eventually import eventually
 from tests.integration.smtp_transport.behaviors import BEHAVIORS, GIVEN_BACK, PIPELINED, PLAIN
 from tests.integration.smtp_transport.transports import CONTENT, hand_over, on_both_loops, transport
 from tests.secured_server import trusting
-from tests.smtp_log_server import Script, SmtpLogServer
+from tests.smtp_log_process import Script
+from tests.smtp_log_server import SmtpLogServer
 
 EMAILS = [Email("news@shop.example", f"r{number}@example.com", CONTENT) for number in range(40)]
 
