@@ -18,8 +18,13 @@ from client.local.postgres import PostgresCluster
 from models.commands import Verb
 from models.message import MessageStatus
 from tests.acceptance.bad_input_case import Case, assert_one_sentence, create, for_message, wrong
+from tests.acceptance.bad_input_options import LINES, OPTIONS, parameters, tried_in, verbs
 from tests.acceptance.bad_input_table import CASES, COMMANDS, TABLES, ruled
 from tests.acceptance.bad_input_world import World, one_message_in_each_status, open_world
+from tests.bad_values import assert_plain
+from tests.findings import Findings, findings
+
+__all__ = ["findings"]
 
 S = MessageStatus
 
@@ -68,6 +73,33 @@ def test_the_table_has_every_refused_pair_of_status_and_command() -> None:
     assert set(COMMANDS) == set(Verb)
     assert {verb for _, verb, _ in ruled("refused")} == set(Verb) - {Verb.COPY}
     assert {status for status, _, _ in ruled("refused")} == set(S)
+
+
+def test_the_table_has_every_verb_and_all_that_each_takes() -> None:
+    """The parser says what there is: a verb, an argument or an option that is added must be tried here."""
+    missing = {(words, str(each.name)) for words, command in verbs() for each in parameters(command)}
+    assert {words for words, _ in verbs()} == set(LINES)
+    assert len(missing) > 150
+    for case in (*CASES, *OPTIONS):
+        words, given = tried_in(case)
+        missing -= {(words, name) for name in given}
+    assert not missing
+
+
+async def test_a_wrong_value_of_any_option_is_one_sentence_and_changes_nothing(
+    world: World, findings: Findings
+) -> None:
+    before = await world.checksums()
+    for case in OPTIONS:
+        with findings.trying():
+            ended = await world.run(case.arguments, case.environment)
+            try:
+                assert_one_sentence(ended, case)
+                assert case.said.lower() in ended.err.lower()
+                assert_plain(ended.err.removeprefix("Error: ").strip())
+            except AssertionError as error:
+                raise AssertionError(case.title, ended) from error
+    assert await world.checksums() == before
 
 
 @pytest.mark.parametrize("part", range(2))
