@@ -1,6 +1,6 @@
 """Templates that are text with blanks: `{{ contact.first_name }}`, `{{ unsubscribe_url }}`, and nothing else.
 
-Most are. To fill in the blanks takes a third of the time that the template engine takes, and makes the same.
+Most are. To fill in the blanks takes less time than the template engine does, and makes the same.
 """
 
 from __future__ import annotations

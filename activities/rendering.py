@@ -12,12 +12,12 @@ from email.utils import formatdate
 
 from activities import mime
 from activities.ports import CompiledMessage, Email, RenderingFailed
-from activities.template_check import attributes_named, check_templates
+from activities.template_check import attributes_named, check_links, check_templates
 from activities.templates import LARGEST, Contact, Template, has_tags
 from models.message import MessageContent
 from models.recipient import ClaimedRecipient
 
-__all__ = ["attributes_named", "check_templates", "compile_message"]
+__all__ = ["attributes_named", "check_links", "check_templates", "compile_message"]
 
 
 #: Contact id → the link that unsubscribes that recipient of a message.

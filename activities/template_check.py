@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.lexer import Token, TokenStream
@@ -13,7 +14,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from activities.templates import COLLECTION_METHODS, NAMES, STRING_METHODS, Template, environment, has_tags
-from models.errors import InvalidInput
+from models.errors import InvalidInput, check_all
 from models.message import MessageContent
 
 _NEWLINE = re.compile(r"\r\n|\r|\n")
@@ -31,6 +32,7 @@ _UNAVAILABLE: dict[type[nodes.Node], str] = {
     nodes.AssignBlock: "set without =",
     nodes.FilterBlock: "filter",
 }
+_LINK = "unsubscribe_url"
 _METHODS = STRING_METHODS | COLLECTION_METHODS | {"cycle", "changed"}
 
 
@@ -57,6 +59,38 @@ def check_templates(content: MessageContent) -> None:
             raise InvalidInput(f"{field}: the template is nested too deeply.", field=field) from None
         except UnicodeError:  # '\\ud800' in an expression
             raise InvalidInput(f"{field}: the template has text that is not Unicode.", field=field) from None
+
+
+def check_links(content: MessageContent, missing: Sequence[str]) -> None:
+    """Refuse templates that need an unsubscribe link while settings are `missing` without which there is none.
+
+    What stands in `{% if unsubscribe_url %}` needs none. Raises InvalidInput for each field with its first line that
+    does, or as `check_templates` does.
+    """
+    check_templates(content)
+    if missing:
+        check_all(*(partial(_check_link, field, source, missing) for field, source in _templates(content)))
+
+
+def _check_link(field: str, source: str, missing: Sequence[str]) -> None:
+    tree = environment(field).parse(source)
+    link = _link_needed(tree) if _LINK in find_undeclared_variables(tree) else None
+    if link is not None:
+        settings = " and ".join(missing)
+        raise InvalidInput(
+            f"{field}, line {link.lineno}: {_LINK} would be empty, a dead link; set {settings}, or take the name out.",
+            field=field,
+            line=link.lineno,
+        )
+
+
+def _link_needed(node: nodes.Node) -> nodes.Name | None:
+    """Return the first place that has no answer to there being no link."""
+    if isinstance(node, nodes.If | nodes.CondExpr) and _link_needed(node.test) is not None:
+        return None
+    if isinstance(node, nodes.Name) and node.name == _LINK and node.ctx == "load":
+        return node
+    return next((found for child in node.iter_child_nodes() if (found := _link_needed(child))), None)
 
 
 def attributes_named(content: MessageContent) -> set[str]:

@@ -1,8 +1,8 @@
 """How fast does a send go, from claim to settle, beside the fastest program that knows no recipients?
 
 In turns, so that what else the machine does blurs all of them alike: Sendgate as it is run (a worker process for each
-core, PostgreSQL with fsync, Temporal), Postfix's `smtp-source`, and plain aiosmtplib; to the same next hop, with emails
-of the same size.
+core, PostgreSQL with fsync, Temporal), Postfix's `smtp-source`, and plain aiosmtplib; to the same next hop, over as
+many connections (the workers share them), with emails of the same size.
 """
 
 from __future__ import annotations
@@ -38,7 +38,10 @@ async def measure(postfix: Postfix | None, *, emails: int, rounds: int) -> Findi
         await stack.add_contacts(emails, "everybody")
         with next_hop(postfix, stack.folder) as (port, sink):
             async with AsyncExitStack() as workers:
-                started = [await workers.enter_async_context(stack.worker(port)) for _ in range(cores)]
+                each = str(max(CONNECTIONS // cores, 1))
+                started = [
+                    await workers.enter_async_context(stack.worker(port, smtp_connections=each)) for _ in range(cores)
+                ]
                 pids = {f"worker {number}": worker.pid for number, worker in enumerate(started, 1)}
                 for _ in range(rounds):
                     meter = CpuMeter({**pids, **stack.processes(), "the next hop": sink})

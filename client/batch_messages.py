@@ -393,7 +393,9 @@ class BatchMessages(Drafts, People, Holding, Unsubscribing, KeyKeeping):
     ) -> tuple[Plan, dict[str | None, int]]:
         """Refuse what cannot be sent so; nothing has changed then. Return the plan, and the zones of the audience."""
         check_schedule(schedule, now=now)
-        await self.check_content(connection, content_of(message))
+        content = content_of(message)
+        await self.check_content(connection, content)
+        self.check_links(content)
         unfinished = await messages.unfinished_exclusion(connection, message.audience)
         if unfinished is not None:
             raise ExclusionNotFinal(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from activities.ports import RenderingFailed, Transport
-from activities.rendering import attributes_named, check_templates, compile_message
+from activities.rendering import attributes_named, check_links, check_templates, compile_message
 from client.interface import AudiencePreview, SendTestOutcome
 from models.audience import Audience
 from models.commands import Verb
@@ -15,7 +15,7 @@ from models.errors import InvalidInput, NotFound, blaming
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.recipient import ClaimedRecipient, Outcome, Verdict
 from models.transitions import require
-from models.unsubscribe import links_of
+from models.unsubscribe import links_of, missing_settings
 from storage import audience as audiences
 from storage import contacts, messages
 from storage.database import Connection, Pool
@@ -171,6 +171,10 @@ class Drafts:
                 f"There is no message {missing[0]} whose recipients could be excluded.",
                 field="audience.exclude_recipients_of",
             )
+
+    def check_links(self, content: MessageContent) -> None:
+        """Refuse to send what names an unsubscribe link while there is none; a draft may wait for the settings."""
+        check_links(content, missing_settings(self._public_url, self._secret_key))
 
     async def _someone(self, connection: Connection, audience: Audience, contact_id: int | None) -> ClaimedRecipient:
         """Return a contact as a recipient: the one asked for, or the first of the audience, or nobody in particular."""

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from models.api_keys import ApiKey, NewApiKey, Role
 from models.commands import HistoryEntry, Receipt
 from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression
-from models.hold import Hold
+from models.hold import Hold, HoldEntry
 from models.message import ContentChanges, Counts, Message, MessageContent, MessageStatus
 from models.plan import SendPlan
 from models.progress import SlotProgress, ThrottleProgress
@@ -304,7 +304,10 @@ class UseCases(Protocol):
         claimed before may still leave, and `in_flight` counts it. A hold that is on already is kept as it is."""
 
     async def release_hold(self, asked_by: AskedBy) -> Hold:
-        """Take the hold away, and wake what waited, oldest first. Again is harmless."""
+        """Take the hold away, and wake what waited, oldest first. A reason is welcome. Again is harmless."""
+
+    async def hold_history(self, *, limit: int = 100, after: int | None = None) -> tuple[list[HoldEntry], int | None]:
+        """Who put and released it, the latest first, and what to give as `after` for the next page (None: no more)."""
 
     # keys of the API
     async def create_key(self, name: str, role: Role) -> NewApiKey:

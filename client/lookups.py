@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from activities.rendering import check_links
 from models.audience import Audience, check_audience
 from models.contact import Contact
+from models.message import MessageContent
 from storage import audience as audiences
 from storage import contacts
 from storage.audience import Preview
@@ -11,10 +15,15 @@ from storage.database import Pool
 
 
 class Lookups:
-    """Nothing is stored."""
+    """Nothing is stored. `missing_for_links` are the settings without which there are no unsubscribe links."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, missing_for_links: Sequence[str] = ()) -> None:
         self._pool = pool
+        self._missing_for_links = missing_for_links
+
+    def check_links(self, content: MessageContent) -> None:
+        """Raise InvalidInput where a send of this content would be refused for its unsubscribe links or templates."""
+        check_links(content, self._missing_for_links)
 
     async def audience(self, audience: Audience) -> Preview:
         """Count an audience that no draft has yet. Raises InvalidInput as saving the draft would."""

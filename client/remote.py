@@ -33,7 +33,7 @@ from models.api_keys import ApiKey, NewApiKey, Role
 from models.commands import HistoryEntry
 from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression, id_shown
 from models.errors import InvalidInput, NotFound, Unreachable
-from models.hold import Hold
+from models.hold import Hold, HoldEntry
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.recipient import Recipient, RecipientStatus
 from models.schedule import Schedule
@@ -320,7 +320,13 @@ class Remote:
         return Hold.model_validate(await self._ask("PUT", "/v1/hold", json=given, headers=_source(asked_by)))
 
     async def release_hold(self, asked_by: AskedBy) -> Hold:
-        return Hold.model_validate(await self._ask("DELETE", "/v1/hold"))
+        why = {"reason": asked_by.reason}
+        return Hold.model_validate(await self._ask("DELETE", "/v1/hold", params=why, headers=_source(asked_by)))
+
+    async def hold_history(self, *, limit: int = 100, after: int | None = None) -> tuple[list[HoldEntry], int | None]:
+        params = {"limit": limit} | ({} if after is None else {"after": after})
+        page = await self._ask("GET", "/v1/hold/history", params=params)
+        return _items(HoldEntry, page), page["next"]
 
     async def create_key(self, name: str, role: Role) -> NewApiKey:
         return NewApiKey.model_validate(await self._ask("POST", "/v1/keys", json={"name": name, "role": role}))

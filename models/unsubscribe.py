@@ -30,6 +30,12 @@ def links_of(message_id: str, public_url: str | None, secret_key: str | None) ->
     return partial(unsubscribe_url, public_url, secret_key, message_id)
 
 
+def missing_settings(public_url: str | None, secret_key: str | None) -> list[str]:
+    """Return the names of the settings without which there are no links."""
+    given = {"SENDGATE_PUBLIC_URL": public_url, "SENDGATE_SECRET_KEY": secret_key}
+    return [name for name, value in given.items() if not value]
+
+
 def make_token(secret_key: str, message_id: str, contact_id: int) -> str:
     """Return the token of one recipient of one message, in letters, digits, `-` and `_`."""
     content = contact_id.to_bytes(_ID_BYTES, "big") + message_id.encode()

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from models.commands import Receipt
 from models.message import MessageStatus
+from models.slots import Plan
 from storage.database import Connection, Pool
 from storage.named_sql import load
 
@@ -43,3 +44,11 @@ async def outlines(connection: Connection | Pool, message_ids: Sequence[str]) ->
         )
         async for row in _sql.outlines(connection, ids=list(message_ids))
     }
+
+
+async def accepted(
+    connection: Connection | Pool, message_id: str, generation: int
+) -> tuple[datetime, Plan | None] | None:
+    """Return when a scheduled message of this generation was accepted, and its plan once a workflow adopted it."""
+    row = await _sql.accepted(connection, id=message_id, generation=generation)
+    return None if row is None else (row["accepted_at"], Plan.model_validate(row["plan"]) if row["plan"] else None)

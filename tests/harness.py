@@ -50,7 +50,10 @@ class Harness:
         self.client = client
         self.smtp = smtp
         self.workflows = Workflows(client, knobs=knobs)
-        self.use_cases = BatchMessages(pool, self._connected, self._transport, secret_key=SECRET_KEY)
+        self.use_cases = self.make_use_cases()
+
+    def make_use_cases(self, *, public_url: str | None = None) -> BatchMessages:
+        return BatchMessages(self.pool, self._connected, self._transport, secret_key=SECRET_KEY, public_url=public_url)
 
     async def prepare_server(self) -> None:
         await ensure_search_attributes(self.client)

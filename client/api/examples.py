@@ -16,7 +16,7 @@ from models.api_keys import ApiKey, NewApiKey, Role
 from models.audience import Audience
 from models.commands import HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.contact import Contact, ImportResult, ListSummary, RejectedLine, Suppression
-from models.hold import Hold
+from models.hold import Hold, HoldAct, HoldEntry
 from models.message import Counts, Message, MessageStatus, workflow_id
 from models.plan import PlannedSlot, SendPlan
 from models.recipient import Recipient, RecipientStatus, Verdict
@@ -145,6 +145,7 @@ LIST = ListSummary(name="newsletter", contacts=2_400)
 SUPPRESSION = Suppression(id=7, address="bob@example.org", reason="asked by phone", created_at=_AT)
 HELD = Hold(held=True, actor="anna", reason="wrong price in three messages", since=_AT, in_flight=64)
 RELEASED = Hold(held=False)
+HOLD_ENTRY = HoldEntry(id=12, act=HoldAct.PUT, actor="anna", reason=HELD.reason or "", source="web", at=_AT)
 KEY = ApiKey(id=3, name="ci", role=Role.OPERATOR, begins_with="sg_x8Kq2", created_at=_AT)
 NEW_KEY = NewApiKey(**KEY.model_dump(), key="sg_x8Kq2…")
 EMAIL = "From: News <news@example.org>\nTo: ada@example.org\nSubject: Hello Ada\n\nDear Ada,\n\nall is well.\n"

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 
 from client.api import examples
 from client.api.calls import Call, call
 from client.api.door import asked_by, use_cases
-from client.api.shapes import HoldRequest
+from client.api.shapes import HoldRequest, Page
 from client.interface import UseCases
 from models.api_keys import Action
-from models.hold import Hold
+from models.hold import Hold, HoldEntry
 
 router = APIRouter(route_class=Call, prefix="/v1/hold", tags=["Hold"])
 Use = Annotated[UseCases, Depends(use_cases)]
@@ -34,6 +34,21 @@ async def put_hold(use: Use, request: Request, why: HoldRequest) -> Hold:
 
 
 @call(router, "DELETE", "", needs=Action.RELEASE, example=examples.RELEASED)
-async def release_hold(use: Use, request: Request) -> Hold:
+async def release_hold(
+    use: Use, request: Request, reason: Annotated[str, Query(description="Kept in the history.")] = ""
+) -> Hold:
     """Take the hold away, and wake what waited, oldest first. Messages that were paused stay paused."""
-    return await use.release_hold(asked_by(request))
+    return await use.release_hold(asked_by(request, reason))
+
+
+@call(
+    router, "GET", "/history", needs=Action.LOOK, example=Page[HoldEntry, int](items=[examples.HOLD_ENTRY], next=None)
+)
+async def hold_history(
+    use: Use,
+    limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
+    after: Annotated[int | None, Query(ge=1, le=2**63 - 1, description="`next` of the page before.")] = None,
+) -> Page[HoldEntry, int]:
+    """List who put and released the hold, when, why and through what; the latest first."""
+    items, following = await use.hold_history(limit=limit, after=after)
+    return Page(items=items, next=following)

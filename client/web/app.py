@@ -26,6 +26,7 @@ from client.web import (
 from client.web.rendering import Templates
 from client.web.sessions import Sessions
 from client.web.visit import Web
+from models.unsubscribe import missing_settings
 from settings import Settings
 from storage.database import Pool
 
@@ -49,7 +50,9 @@ ROUTERS = (
 
 def make_web(pool: Pool, keys: Keys, settings: Settings) -> Web:
     """Put together what pages need beside the API's door."""
-    return Web(Sessions(pool, keys), Overview(pool), Templates(settings.default_time_zone), Lookups(pool))
+    secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    lookups = Lookups(pool, missing_settings(settings.public_url, secret_key))
+    return Web(Sessions(pool, keys), Overview(pool), Templates(settings.default_time_zone), lookups)
 
 
 def add_pages(app: FastAPI, web: Web) -> None:

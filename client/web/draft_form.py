@@ -77,6 +77,11 @@ def audience_in(form: Form) -> Audience:
     return _audience(form, _where(form))
 
 
+def bodies_in(form: Form) -> MessageContent:
+    """Return the content of a form without its audience, of which there may be none yet."""
+    return _content(form, {})
+
+
 def content_in(form: Form) -> MessageContent:
     """Return the content of a form. Raises InvalidInput for conditions that cannot be read, beside all else there is.
 

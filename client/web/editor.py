@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from client.drafts import content_of
 from client.web.addresses import HOME
 from client.web.condition_rows import OPERATORS
-from client.web.draft_form import FIELDS, audience_in, content_in, form_of, rows_to_show
+from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, form_of, rows_to_show
 from client.web.forms import Form
 from client.web.notices import Notice
 from client.web.pages import Page, page
@@ -109,13 +109,22 @@ async def _show(
         status=status,
         message=message,
         form=form,
-        problems=wrong | (problems or {}),
+        problems=wrong | _links(visit, form) | (problems or {}),
         count=count,
         lists=_lists(form, await visit.use.lists()),
         rows=rows_to_show(form),
         operators=OPERATORS,
         messages=await _messages(visit, form, message),
     )
+
+
+def _links(visit: Visit, form: Form) -> dict[str, str]:
+    """Say what is wrong with the bodies as they are, which may be saved and not be sent."""
+    try:
+        web_of(visit.request).lookups.check_links(bodies_in(form))
+    except InvalidInput as error:
+        return problems_of(error, FIELDS)
+    return {}
 
 
 async def _count(visit: Visit, form: Form) -> tuple[Preview | None, dict[str, str]]:

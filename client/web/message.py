@@ -21,8 +21,9 @@ from client.web.commands import receipt_path
 from client.web.menu import menu_of, tab_of
 from client.web.pages import Page, page
 from client.web.send_time import send_time
-from client.web.timeline import timeline
+from client.web.timeline import Timeline, planned, timeline
 from client.web.visit import Visit, Visiting, web_of
+from client.web.words import Clock
 from models.api_keys import Action
 from models.commands import Verb
 from models.errors import InvalidInput, SendgateError
@@ -77,7 +78,7 @@ async def _show(
 
 @page(router, "GET", "", needs=Action.LOOK)
 async def overview(visit: Visiting, message_id: str) -> Response:
-    """Progress, timeline, pace and what is next; of a draft its audience."""
+    """Progress, timeline, pace and what is next; of a draft its audience, and of what is scheduled the plan."""
     message = await visit.use.message(message_id)
     progress = await visit.use.progress(message_id)
     outline = (await visit.overview.outlines([message_id])).get(message_id, Outline())
@@ -92,12 +93,20 @@ async def overview(visit: Visiting, message_id: str) -> Response:
         outline=outline,
         audience=audience,
         time=send_time(message, outline, progress, clock),
-        timeline=timeline(message, progress, clock, now=datetime.now(UTC)),
+        timeline=await _timeline(visit, message, progress, clock),
         throttle=batches_in_words(message.schedule) if message.schedule else None,
         zones=zones_in_words(message.schedule) if message.schedule else None,
         workflow=_workflow_address(visit, message),
         segments=_segments(progress),
     )
+
+
+async def _timeline(visit: Visit, message: Message, progress: Progress, clock: Clock) -> Timeline | None:
+    """Return the picture of a send, or before it begins of its plan."""
+    now, plan = datetime.now(UTC), await visit.overview.plan(message)
+    if plan is not None and message.schedule is not None:
+        return planned(plan, message.schedule, clock, now=now)
+    return timeline(message, progress, clock, now=now)
 
 
 @dataclass(frozen=True)

@@ -95,6 +95,11 @@ async def _show(
         email = parts_of(await visit.use.rendered(message_id, contact.id if contact else None))
     except InvalidInput as error:
         wrong |= problems_of(error, ("q",))
+    if not message.status.is_final:
+        try:
+            web_of(visit.request).lookups.check_links(message)
+        except InvalidInput as error:
+            wrong |= problems_of(error, ())
     return await visit.show(
         "preview.html",
         status=_WRONG if problems else 200,

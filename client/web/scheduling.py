@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from fastapi import APIRouter, Response
 
 from client.interface import SendPreview
@@ -12,6 +14,7 @@ from client.web.pages import Page, page
 from client.web.plan_words import plan_sentences
 from client.web.problems import problems_of
 from client.web.schedule_form import FIELDS, Batches, When, empty_form, schedule_in
+from client.web.timeline import planned
 from client.web.visit import Visit, Visiting, web_of
 from models.api_keys import Action
 from models.commands import Verb
@@ -99,7 +102,7 @@ async def _show(
         form=form,
         problems=problems_of(wrong, FIELDS) if wrong else {},
         sentences=plan_sentences(preview, clock) if preview else [],
-        slots=preview.plan.slots if preview and len(preview.plan.slots) > 1 else [],
+        timeline=planned(preview.plan, preview.schedule, clock, now=datetime.now(UTC)) if preview else None,
         nobody=wrong is not None and wrong.code == _EMPTY_AUDIENCE,
         zones=sorted(time_zones()),
         When=When,

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from client.interface import Progress
 from client.web.words import Clock
 from models.message import Counts, Message, MessageStatus
+from models.plan import SendPlan
+from models.progress import slot_label
+from models.schedule import PassedZones, Schedule
 from models.throttle import ThrottleRule
 
 #: From the first zone of the world to come to a wall-clock time to the last.
@@ -82,6 +85,8 @@ class Timeline:
     width: float  # percent, of a bar
     more: int  # batches to come that are not drawn
     summary: str
+    in_batches: bool
+    counted_at: datetime | None = None  # of a plan: nobody is a recipient yet, and people come and go until then
 
     @property
     def looks(self) -> list[tuple[Look, str]]:
@@ -100,7 +105,32 @@ def timeline(message: Message, progress: Progress, clock: Clock, *, now: datetim
     else:
         bars = [_slot(slot.label, slot.due_at, slot.counts, progress.status, now) for slot in progress.slots]
         span = ZONES_SPAN
-    return _placed(bars, span, more, clock, now) if bars else None
+    return _placed(bars, span, more, clock, now, in_batches=progress.throttle is not None) if bars else None
+
+
+def planned(plan: SendPlan, schedule: Schedule, clock: Clock, *, now: datetime) -> Timeline | None:
+    """Return the same picture of a send that has not begun: all is to come, to whoever is in the audience `now`."""
+    more = 0
+    if plan.throttle is not None and schedule.throttle is not None:
+        bars = [
+            Bar(batch.opens_at, f"batch {place:,}", Look.TO_COME, batch.size, 0)
+            for place, batch in enumerate(plan.throttle.listed, 1)
+        ]
+        more, span = plan.throttle.batches - len(bars), schedule.throttle.every
+    else:
+        bars = sorted(_planned_slots(plan), key=lambda bar: bar.at)
+        span = ZONES_SPAN
+    if not bars:
+        return None
+    return replace(_placed(bars, span, more, clock, now, in_batches=plan.throttle is not None), counted_at=now)
+
+
+def _planned_slots(plan: SendPlan) -> Iterator[Bar]:
+    for slot in plan.slots:
+        if slot.zones:
+            label = slot_label(slot.due_at, [zone.time_zone for zone in slot.zones])
+            look = Look.MISSED if slot.passed is PassedZones.SKIP else Look.TO_COME
+            yield Bar(slot.due_at, label, look, slot.contacts, 0)
 
 
 def _slot(label: str, at: datetime, counts: Counts, status: MessageStatus, now: datetime) -> Bar:
@@ -147,7 +177,7 @@ def _missed(progress: Progress, rule: ThrottleRule, now: datetime) -> Iterator[B
         yield Bar(at, "turn", Look.MISSED, 0, 0)
 
 
-def _placed(bars: list[Bar], least: timedelta, more: int, clock: Clock, now: datetime) -> Timeline:
+def _placed(bars: list[Bar], least: timedelta, more: int, clock: Clock, now: datetime, *, in_batches: bool) -> Timeline:
     first, last = bars[0].at, bars[-1].at
     span = max(last - first, least)
     begin, whole = first - (span - (last - first)) / 2 - span * 0.05, span * 1.1
@@ -177,6 +207,7 @@ def _placed(bars: list[Bar], least: timedelta, more: int, clock: Clock, now: dat
         width=_width(placed),
         more=more,
         summary=_summary(placed),
+        in_batches=in_batches,
     )
 
 

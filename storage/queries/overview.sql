@@ -21,3 +21,7 @@ select m.id, m.accepted_at, m.began_at, m.finished_at, sender.actor as sent_by, 
          where r.message_id = m.id and r.outcome = 'done' and c.verb = 'send'
          order by r.number desc limit 1) as sender on true
  where m.id = any (cast(:ids as text[]));
+
+-- name: accepted^
+-- What the plan of a scheduled message is made of; no row once it is anything else.
+select accepted_at, plan from messages where id = :id and status = 'scheduled' and generation = :generation;

@@ -166,7 +166,11 @@ async def test_hold_keys_and_links_are_the_same_over_the_api(api: Api, remote: R
     held = await remote.put_hold(asked("incident"))
     assert held == await remote.hold() == await api.harness.use_cases.hold()
     assert (held.actor, held.reason) == ("admin", "incident")
-    assert not (await remote.release_hold(asked())).held
+    assert not (await remote.release_hold(asked("over"))).held
+    entries, following = await remote.hold_history(limit=1)
+    assert (entries, following) == await api.harness.use_cases.hold_history(limit=1)
+    assert (entries[0].reason, entries[0].source) == ("over", "cli")
+    assert await remote.hold_history(after=following) == await api.harness.use_cases.hold_history(after=following)
     made = await remote.create_key("ci", Role.VIEWER)
     assert [key.id for key in await remote.keys()] == [made.id]
     assert (await remote.revoke_key(made.id)).revoked_at is not None

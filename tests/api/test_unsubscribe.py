@@ -11,10 +11,11 @@ from pydantic import SecretStr
 from client.local.ports import free_port
 from models.contact import UNSUBSCRIBED
 from models.message import MessageStatus
+from models.schedule import Schedule
 from models.unsubscribe import make_token, read_token, unsubscribe_url
 from tests.api.api import Api
 from tests.api.test_messages import MESSAGES
-from tests.harness import SECRET_KEY
+from tests.harness import SECRET_KEY, asked_by
 
 ONE_CLICK = {"data": {"List-Unsubscribe": "One-Click"}}  # RFC 8058, section 3.2
 
@@ -90,6 +91,23 @@ async def test_the_link_in_an_email_is_the_one_that_acts(api: Api) -> None:
     assert (await api("POST", path, key=None, **ONE_CLICK)).status_code == 200
     (suppression,) = (await api.ok("GET", "/v1/suppressions"))["items"]
     assert suppression["address"] == "c1@example.com"
+
+
+async def test_a_message_that_needs_a_link_is_not_sent_while_there_is_none(api: Api) -> None:
+    await api.harness.add_contacts(1)
+    await api.harness.prepare_server()
+    draft = await api.harness.draft(html='<p>Dear,</p>\n<a href="{{ unsubscribe_url }}">Enough?</a>')
+    for method, call in (("POST", "plan"), ("PUT", "send")):
+        problem = await api.refused(422, method, f"{MESSAGES}/{draft}/{call}", json={})
+        assert problem["details"]["fields"] == {
+            "html": "html, line 2: unsubscribe_url would be empty, a dead link; set SENDGATE_PUBLIC_URL, or take the"
+            " name out."
+        }
+    assert await api.harness.status(draft) is MessageStatus.DRAFT
+    with_links = api.harness.make_use_cases(public_url="https://mail.example.org")
+    await with_links.send(draft, Schedule(), asked_by())
+    async with api.harness.worker():  # one that was not told where the API is: the rule is the doors', and it sends
+        await api.harness.until(draft, MessageStatus.SENT)
 
 
 async def test_looking_changes_nothing_and_the_page_can_run_nothing(api: Api) -> None:

@@ -170,7 +170,8 @@ async def test_under_a_rate_limit_a_claim_takes_tokens_for_whom_it_took_and_a_gi
     await begun.pool.execute(ahead)  # nothing comes in meanwhile, however slow the machine is
 
     async def left() -> int:
-        return int(await begun.pool.fetchval("select round(tokens) from rate_limits"))
+        tokens: float = await begun.pool.fetchval("select tokens from rate_limits")
+        return round(tokens)
 
     token = uuid4()
     assert len(taken(await begun.claim(25, token=token))) == 20  # there are no more

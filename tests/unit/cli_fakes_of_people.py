@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from client.interface import AskedBy
 from models.api_keys import ApiKey, NewApiKey, Role
 from models.contact import Contact, ContactChanges, ListSummary, Suppression
-from models.hold import Hold
+from models.hold import Hold, HoldAct, HoldEntry
 
 NOW = datetime(2020, 5, 4, 9, 5, 12, 345_000, tzinfo=UTC)
 ADA = Contact(id=7, address="ada@example.org", time_zone=None, attributes={"city": "Oslo"}, lists=["a"])
@@ -75,6 +75,10 @@ class FakePeople(Asked):
 
 class FakeKeeping(Asked):
     held = Hold(held=True, actor="anna", reason="incident", since=NOW, in_flight=2)
+    held_before = (
+        HoldEntry(id=4, act=HoldAct.RELEASED, actor="bob", reason="", source="sql", at=NOW),
+        HoldEntry(id=3, act=HoldAct.PUT, actor="anna", reason="incident", source="cli", at=NOW),
+    )
 
     async def hold(self) -> Hold:
         self._ask("hold")
@@ -85,8 +89,12 @@ class FakeKeeping(Asked):
         return self.held
 
     async def release_hold(self, asked_by: AskedBy) -> Hold:
-        self._ask("release_hold")
+        self._ask("release_hold", asked_by.reason)
         return Hold(held=False)
+
+    async def hold_history(self, *, limit: int = 100, after: int | None = None) -> tuple[list[HoldEntry], int | None]:
+        self._ask("hold_history", (limit, after))
+        return list(self.held_before[:limit]), self.held_before[limit - 1].id if limit < len(self.held_before) else None
 
     async def create_key(self, name: str, role: Role) -> NewApiKey:
         self._ask("create_key", (name, role))

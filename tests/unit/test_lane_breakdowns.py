@@ -16,18 +16,9 @@ from activities.lease import Lease
 from activities.ports import Bag, Email, Permit
 from models.ledger import LaneEnd, LaneReport
 from models.recipient import ClaimedRecipient, Outcome, Verdict
+from tests.clock import Clock
 from tests.eventually import eventually
 from tests.unit.test_lane import LEASE, Book, Hop, Letter, lane_of
-
-
-class Clock:
-    """The lanes' clock, which passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

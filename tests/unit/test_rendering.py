@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from activities import mime
 from activities.ports import RenderingFailed
-from activities.rendering import attributes_named, check_templates, compile_message
+from activities.rendering import attributes_named, check_links, check_templates, compile_message
 from activities.templates import LARGEST, environment
 from models.contact import LONGEST_ADDRESS
 from models.errors import InvalidInput
@@ -447,3 +447,45 @@ def test_without_links_there_is_no_header_and_the_name_renders_empty() -> None:
     data = rendered(content(text="[{{ unsubscribe_url }}]"))
     assert not [name for name in raw_headers(data) if name.startswith("List-")]
     assert body(data, "plain") == "[]\n"
+
+
+MISSING = ["SENDGATE_PUBLIC_URL", "SENDGATE_SECRET_KEY"]
+
+
+@pytest.mark.parametrize(
+    ("source", "line"),
+    [
+        ("{{ unsubscribe_url }}", 1),
+        ("Hello,\n\n{{ unsubscribe_url | upper }}", 3),
+        ("{% if contact.city %}\n{{ unsubscribe_url }}{% endif %}", 2),
+        ("{% set link = unsubscribe_url %}{{ link }}", 1),
+        ("{% if unsubscribe_url %}{{ unsubscribe_url }}{% endif %}\n{{ unsubscribe_url }}", 2),
+    ],
+)
+def test_a_link_that_would_be_dead_is_named_with_what_is_to_be_set(source: str, line: int) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_links(content(text=source), MISSING)
+    assert caught.value.message == (
+        f"text, line {line}: unsubscribe_url would be empty, a dead link; set SENDGATE_PUBLIC_URL and"
+        " SENDGATE_SECRET_KEY, or take the name out."
+    )
+    check_links(content(text=source), [])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "unsubscribe_url",
+        "{% if unsubscribe_url %}{{ unsubscribe_url }}{% else %}Write to us.{% endif %}",
+        "{{ unsubscribe_url if unsubscribe_url else contact.email }}",
+        "{{ contact.unsubscribe_url }}",
+    ],
+)
+def test_a_text_that_does_without_a_link_needs_none(source: str) -> None:
+    check_links(content(text=source), MISSING)
+
+
+def test_dead_links_of_subject_html_and_text_are_all_named() -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_links(content(subject="{{ unsubscribe_url }}", html="{{ unsubscribe_url }}", text="x"), MISSING)
+    assert set(caught.value.details["fields"]) == {"subject", "html"}

@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from client.interface import Progress
-from client.web.timeline import MOST_DRAWN, Look, Timeline, timeline
+from client.web.timeline import MOST_DRAWN, Look, Timeline, planned, timeline
 from client.web.words import Clock
 from models.message import Counts, Message, MessageStatus
+from models.plan import describe_plan
 from models.progress import BatchProgress, SlotProgress, ThrottleProgress
-from models.schedule import Schedule, Throttle
+from models.schedule import CONTACT, PassedZones, Schedule, Throttle
+from models.slots import make_plan
 
 START = datetime(2031, 3, 1, 9, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -107,6 +109,35 @@ def test_of_many_batches_to_come_the_rest_is_a_number() -> None:
     drawn = throttled([0], status=MessageStatus.SENDING, now=START + MINUTE, to_come=1_000, waiting=10_000)
     assert len(drawn.bars) == 1 + MOST_DRAWN
     assert drawn.more == 1_000 - MOST_DRAWN
+
+
+def test_a_plan_has_all_to_come_but_the_zones_that_are_skipped() -> None:
+    schedule = Schedule(
+        at=datetime(2031, 3, 1, 9),  # noqa: DTZ001  # wall-clock
+        time_zone=CONTACT,
+        fallback_time_zone="UTC",
+        passed_zones=PassedZones.SKIP,
+    )
+    zones: dict[str | None, int] = {"Asia/Tokyo": 5, "UTC": 10, "America/New_York": 2}
+    plan = describe_plan(schedule, make_plan(schedule, accepted_at=START - HOUR), zones, accepted_at=START - HOUR)
+    drawn = planned(plan, schedule, Clock("UTC"), now=START - HOUR)
+    assert drawn is not None
+    assert [(bar.label, bar.look, bar.size) for bar in drawn.bars] == [
+        ("09:00 Asia/Tokyo", Look.MISSED, 5),
+        ("09:00 UTC", Look.TO_COME, 10),
+        ("09:00 America/New_York", Look.TO_COME, 2),
+    ]
+    assert round(drawn.bars[2].left - drawn.bars[1].left) == round(5 / 26 / 1.1 * 100), "on the axis of 26 hours"
+    assert (drawn.counted_at, drawn.in_batches) == (START - HOUR, False)
+
+
+def test_of_a_plan_of_many_batches_the_rest_is_a_number() -> None:
+    schedule = Schedule(throttle=Throttle(batch_size=10, every=HOUR))
+    plan = describe_plan(schedule, make_plan(schedule, accepted_at=START), {None: 9_995}, accepted_at=START)
+    drawn = planned(plan, schedule, Clock("UTC"), now=START)
+    assert drawn is not None
+    assert drawn.more + len(drawn.bars) == 1_000
+    assert (drawn.bars[1].at, drawn.bars[1].label, drawn.in_batches) == (START + HOUR, "batch 2", True)
 
 
 @given(

@@ -8,7 +8,7 @@ from client.web.navigation import PLACES
 from models.api_keys import Action, Role, may
 from models.hold import Hold
 from tests.web.filling import BREAKS, LONG, XSS, assert_no_markup_of_ours, value_of, wrong
-from tests.web.site import Site
+from tests.web.site import Shown, Site
 
 # the hold
 
@@ -26,7 +26,7 @@ async def test_the_switch_asks_for_a_reason_and_says_what_it_does(site: Site) ->
         assert "admin" in banner
         assert "Hold" not in (await site.get(place.path)).links
     shown = await site.get("/hold")
-    assert "The hold is on already" in shown.text
+    assert shown.tree.one("h1").text == "Everything is on hold"
     shown = await site.get((await site.get("/contacts")).links["Release…"])
     assert "the <b>server</b> burns" in shown.text
     shown = await site.send(shown.form("Release"))
@@ -49,6 +49,45 @@ async def test_a_hold_that_is_on_keeps_its_reason(site: Site) -> None:
     await site.send(form, reason="first")
     await site.send(form, reason="second")
     assert (await site.harness.use_cases.hold()).reason == "first"
+
+
+def history(shown: Shown) -> list[list[str]]:
+    """What, by whom and why, of each line; when is in the first column."""
+    rows = shown.tree.one("section", id="history").all("tbody")[0].all("tr")
+    return [[cell.text for cell in row.all("td")][1:] for row in rows]
+
+
+async def test_every_hold_and_release_is_kept_for_everybody_to_see(site: Site) -> None:
+    assert "Nobody has ever put the hold" in (await site.get("/hold")).text
+    await site.press("/hold", "Hold everything", reason="the <b>server</b> burns")
+    shown = await site.press("/hold/release", "Release", reason=LONG)
+    assert (shown.status, value_of(shown, "reason")) == (422, LONG)
+    await site.send(shown.form("Release"), reason="it is out")
+    await site.press("/hold", "Hold everything", reason="again")
+    await site.press("/hold/release", "Release")
+    await site.sign_in_as(Role.VIEWER)
+    shown = await site.get((await site.get("/lists")).links["History of the hold"])
+    assert history(shown) == [
+        ["Released", "admin through web", "–"],
+        ["Put", "admin through web", "again"],
+        ["Released", "admin through web", "it is out"],
+        ["Put", "admin through web", "the <b>server</b> burns"],
+    ]
+    assert not shown.tree.all("textarea"), "a viewer only looks"
+
+
+async def test_a_long_history_of_the_hold_has_pages(site: Site) -> None:
+    for number in range(30):
+        async with site.harness.pool.acquire() as connection:
+            await connection.execute("insert into hold (actor, reason) values ('anna', $1)", str(number))
+            await connection.execute("delete from hold")
+    shown = await site.get("/hold")
+    lines = history(shown)
+    while "Next page" in shown.links:
+        shown = await site.get(shown.links["Next page"])
+        lines += history(shown)
+    assert [reason for what, _, reason in lines if what == "Put"] == [str(n) for n in reversed(range(30))]
+    assert "First page" in shown.links
 
 
 @pytest.mark.parametrize("role", list(Role))

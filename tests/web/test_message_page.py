@@ -164,3 +164,43 @@ async def test_the_stream_tells_of_changes_and_of_the_end(site: Site) -> None:
                         events.append(line.removeprefix("event: "))
     assert events.count("change") >= 2
     assert events[-1] == "end"
+
+
+async def test_a_scheduled_message_has_its_plan_as_the_same_picture(site: Site) -> None:
+    """All is to come, for the audience as it is: before a workflow has adopted the message, and afterwards."""
+    harness = site.harness
+    await harness.add_contacts(2, prefix="t", time_zone="Asia/Tokyo")
+    await harness.add_contacts(3, prefix="o", time_zone="Europe/Oslo")
+    message_id = await harness.draft()
+    await harness.send(message_id, at="2031-06-01T09:00", time_zone="contact")
+    shown = await site.get(f"/messages/{message_id}")
+    assert [bar.one("title").text for bar in shown.tree.one("svg", class_="timeline").all("g")] == [
+        "09:00 Asia/Tokyo, 1 Jun 2031, 00:00:00: to come, 2",
+        "09:00 Europe/Oslo, 1 Jun 2031, 07:00:00: to come, 3",
+    ]
+    assert "Counts are as of now" in shown.text
+    async with harness.worker():
+        await harness.until_asleep(message_id)
+    await harness.add_contacts(4, prefix="u", time_zone="Etc/UTC")
+    rows = (await site.get(f"/messages/{message_id}")).tree.one("section", aria_labelledby="timeline-title").all("tr")
+    assert [row.all("td")[-1].text for row in rows[1:]] == ["2", "3", "4"], "counted anew"
+
+
+async def test_a_scheduled_throttle_has_its_batches_to_come(site: Site) -> None:
+    await site.harness.add_contacts(95)
+    message_id = await site.harness.draft()
+    throttle = {"batch_size": 10, "every": "1h"}
+    await site.harness.send(message_id, at="2031-06-01T09:00:00+00:00", throttle=throttle)
+    panel = (await site.get(f"/messages/{message_id}")).tree.one("section", aria_labelledby="timeline-title")
+    assert panel.one("h2").text == "Batches"
+    assert [row.text for row in panel.all("tr")[1:]][-2:] == [
+        "Batch 9 1 Jun 2031, 17:00:00 to come 10",
+        "Batch 10 1 Jun 2031, 18:00:00 to come 5",
+    ]
+
+
+async def test_who_is_due_at_one_instant_has_no_picture(site: Site) -> None:
+    await site.harness.add_contacts(3)
+    message_id = await site.harness.draft()
+    await site.harness.send(message_id, at="2031-06-01T09:00:00+00:00")
+    assert not (await site.get(f"/messages/{message_id}")).tree.all("svg", class_="timeline")

@@ -6,12 +6,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from client.web.forms import Form as Fields
 from client.web.schedule_form import empty_form, schedule_in
 from models.errors import InvalidInput
 from models.message import MessageStatus
 from models.schedule import PassedZones, Schedule
+from tests.harness import SECRET_KEY
 from tests.web.filling import XSS, filled, value_of, wrong
 from tests.web.site import Shown, Site
 
@@ -33,7 +35,9 @@ async def asked(site: Site, draft: str, do: str, **fields: str) -> Shown:
 
 
 def plan(shown: Shown) -> list[str]:
-    return [each.text for each in shown.tree.one("div", id="plan").all("p")]
+    """The sentences of the plan."""
+    paragraphs = shown.tree.one("div", id="plan").all("p")
+    return [each.text for each in paragraphs if each.attributes.get("class") != "legend"]
 
 
 async def test_the_form_begins_with_a_plan_for_now(site: Site, draft: str) -> None:
@@ -50,7 +54,11 @@ async def test_the_plan_says_slots_contacts_without_a_zone_and_zones_that_do_not
         "1 contact with a zone that does not exist (Mars/Olympus 1) goes by Europe/Oslo.",
     ]
     rows = [row.text for row in shown.tree.one("div", id="plan").all("tr")[1:]]
-    assert rows == ["1 Jun 2027, 00:00 2 Asia/Tokyo", "1 Jun 2027, 07:00 6 Europe/Oslo"]
+    assert rows == [
+        "09:00 Asia/Tokyo 1 Jun 2027, 00:00:00 to come 2",
+        "09:00 Europe/Oslo 1 Jun 2027, 07:00:00 to come 6",
+    ]
+    assert len(shown.tree.one("svg", class_="timeline").all("g")) == 2
     assert value_of(shown, "at") == AT
 
 
@@ -214,6 +222,29 @@ async def test_an_empty_audience_is_sent_only_when_somebody_insists(site: Site) 
     assert "0 contacts get it." in shown.text
     await site.send(filled(shown.form("Send"), do="send"))
     assert await site.harness.status(draft) is MessageStatus.SCHEDULED
+
+
+async def test_a_link_that_would_be_dead_is_said_in_the_editor_the_preview_and_before_sending(site: Site) -> None:
+    await site.harness.add_contacts(3)
+    draft = await site.harness.draft()
+    form = (await site.get(f"/messages/{draft}/edit")).form("Save")
+    shown = await site.send(form, do="save", text="Enough?\n{{ unsubscribe_url }}")
+    assert "The draft is saved." in shown.text, "a draft may wait for the settings"
+    said = "line 2: unsubscribe_url would be empty, a dead link; set SENDGATE_PUBLIC_URL"
+    assert said in wrong(shown)["text"]
+    for part in ("preview", "send"):
+        assert said in (await site.get(f"/messages/{draft}/{part}")).text, part
+    assert "Enough?" in (await site.get(f"/messages/{draft}/preview")).tree.one("pre").text, "and yet there is one"
+    for do in ("confirm", "send"):
+        shown = await asked(site, draft, do)
+        assert (shown.status, await site.harness.status(draft)) == (422, MessageStatus.DRAFT)
+    site.harness.use_cases = site.harness.make_use_cases(public_url="https://mail.example.org")
+    told = Site(site.harness, public_url="https://mail.example.org", secret_key=SecretStr(SECRET_KEY))
+    await told.sign_in()
+    assert not wrong(await told.get(f"/messages/{draft}/edit"))
+    assert "dead link" not in (await told.get(f"/messages/{draft}/preview")).text
+    assert "3 contacts get it." in (await asked(told, draft, "confirm")).text
+    await told.aclose()
 
 
 async def test_an_exclusion_that_is_not_over_is_said_before_sending(site: Site, draft: str) -> None:

@@ -17,6 +17,7 @@ import pytest
 from activities.smtp import SmtpTransport, opening, pool
 from activities.smtp.lines import Line
 from models.recipient import Outcome, Verdict
+from tests.clock import Clock
 from tests.eventually import eventually
 from tests.integration.smtp_transport.canned import SILENCE, canned
 from tests.integration.smtp_transport.transports import (
@@ -129,16 +130,6 @@ async def test_when_the_server_is_back_it_is_found(smtp_server: SmtpLogServer) -
     smtp_server.set(greeting="220 Hello")
     assert (await hand_over_when_it_connects(way)).verdict is Verdict.SENT
     assert {outcome.verdict for outcome in await hand_over_many(way, 50)} == {Verdict.SENT}
-
-
-class Clock:
-    """A time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
