@@ -129,6 +129,7 @@ def good_calls(world: World) -> dict[str, GoodCall]:
         "lift_suppression": GoodCall({"suppression_id": 1}),
         "hold": GoodCall(),
         "put_hold": GoodCall(bodies=({"reason": "the wrong price"},)),
+        "hold_history": GoodCall(query={"limit": "2", "after": "1"}),
         "release_hold": GoodCall(),
         "unsubscribe_page": GoodCall({"token": token}),
         "unsubscribe": GoodCall({"token": token}),
