@@ -130,7 +130,7 @@ def good_calls(world: World) -> dict[str, GoodCall]:
         "hold": GoodCall(),
         "put_hold": GoodCall(bodies=({"reason": "the wrong price"},)),
         "hold_history": GoodCall(query={"limit": "2", "after": "1"}),
-        "release_hold": GoodCall(),
+        "release_hold": GoodCall(query={"reason": "the right price"}),
         "unsubscribe_page": GoodCall({"token": token}),
         "unsubscribe": GoodCall({"token": token}),
         "keys": GoodCall(),
