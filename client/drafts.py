@@ -168,7 +168,7 @@ class Drafts:
         missing = await messages.missing(connection, content.audience.exclude_recipients_of)
         if missing:
             raise InvalidInput(
-                f"There is no message {missing[0]} whose recipients could be excluded.",
+                f"There is no message {id_shown(missing[0])} whose recipients could be excluded.",
                 field="audience.exclude_recipients_of",
             )
 
