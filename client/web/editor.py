@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from client.drafts import content_of
 from client.web.addresses import HOME
 from client.web.condition_rows import OPERATORS
-from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, form_of, rows_to_show
+from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, differing, form_of, rows_to_show, seen_in
 from client.web.forms import Form
 from client.web.notices import Notice
 from client.web.pages import Page, page
@@ -18,7 +18,7 @@ from client.web.visit import Visit, Visiting, web_of
 from models.api_keys import Action
 from models.commands import Verb
 from models.contact import ListSummary
-from models.errors import InvalidInput, NotFound, Refused
+from models.errors import ChangedMeanwhile, InvalidInput, NotFound, Refused
 from models.message import Message, MessageContent, MessageStatus
 from models.transitions import require
 from storage.audience import Preview
@@ -70,7 +70,7 @@ async def edit_page(visit: Visiting, message_id: str) -> Response:
     if message.status is MessageStatus.SCHEDULED:
         return visit.go(f"{HOME}/{message_id}/unschedule")
     require(message.status, Verb.EDIT)
-    return await _show(visit, message, form_of(content_of(message)))
+    return await _show(visit, message, form_of(content_of(message), seen=message.updated_at))
 
 
 @page(router, "POST", "/messages/{message_id}/edit", needs=Action.WRITE)
@@ -86,7 +86,9 @@ async def _answer(visit: Visit, message: Message | None) -> Response:
         if message is None:
             message = await visit.use.create(content)
         else:
-            await visit.use.edit(message.id, content)
+            await web_of(visit.request).drafts.edit(message.id, content, seen=seen_in(visit.form))
+    except ChangedMeanwhile:
+        return await _show_other(visit, message, content)
     except (InvalidInput, Refused) as error:
         status = _WRONG if isinstance(error, InvalidInput) else _NOT_BEFORE_SAVING
         return await _show(visit, message, visit.form, problems_of(error, FIELDS), status)
@@ -99,8 +101,21 @@ async def _answer(visit: Visit, message: Message | None) -> Response:
             return visit.go(f"{HOME}/{message.id}/edit", notice=Notice.SAVED)
 
 
+async def _show_other(visit: Visit, message: Message | None, content: MessageContent) -> Response:
+    """Say that somebody else has saved the draft; what was typed stays, and can be saved over what they did."""
+    assert message is not None, "a new draft is nobody else's"
+    theirs = await visit.use.message(message.id)
+    differ = differing(content, content_of(theirs))
+    return await _show(visit, theirs, visit.form, status=_NOT_BEFORE_SAVING, differ=differ)
+
+
 async def _show(
-    visit: Visit, message: Message | None, form: Form, problems: dict[str, str] | None = None, status: int = 200
+    visit: Visit,
+    message: Message | None,
+    form: Form,
+    problems: dict[str, str] | None = None,
+    status: int = 200,
+    differ: list[str] | None = None,
 ) -> Response:
     """Show the editor with this form; the audience is counted as the form says it."""
     count, wrong = await _count(visit, form)
@@ -111,6 +126,7 @@ async def _show(
         form=form,
         problems=wrong | _links(visit, form) | (problems or {}),
         count=count,
+        differ=differ,
         lists=_lists(form, await visit.use.lists()),
         rows=rows_to_show(form),
         operators=OPERATORS,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from client.web.words import Clock
 from models.audience import Audience
 from models.message import MessageStatus
+from tests.eventually import eventually
 from tests.web.filling import BREAKS, LONG, XSS, assert_no_markup_of_ours, filled, value_of, wrong
 from tests.web.site import Shown, Site
 
@@ -209,6 +213,71 @@ async def test_what_was_typed_is_kept_when_somebody_else_sends_the_draft_meanwhi
     assert "so edit is refused" in shown.text
     assert value_of(shown, "text") == "what took me an hour"
     assert (await site.get(f"/messages/{message_id}/edit")).status == 409
+
+
+async def test_a_save_over_somebody_else_s_is_refused_until_somebody_says_so(site: Site) -> None:
+    message_id = await site.harness.draft()
+    mine = (await site.get(f"/messages/{message_id}/edit")).form("Save")
+    theirs = await site.press(f"/messages/{message_id}/edit", "Save", do="save", subject="Theirs", text="two hours")
+    assert "The draft is saved." in theirs.text
+    for _ in range(2):  # the button beside the others never saves over it
+        shown = await site.send(filled(mine, do="save", text="an hour"))
+        assert shown.status == 409
+        assert "Somebody else has saved this draft meanwhile" in shown.text
+        changed_at = (await site.harness.use_cases.message(message_id)).updated_at
+        assert f"They saved it at {Clock('UTC').second(changed_at)}" in shown.text
+        assert "The two differ in: subject, text." in shown.text
+        assert value_of(shown, "text") == "an hour"
+        assert (await site.harness.use_cases.message(message_id)).text == "two hours"
+        mine = shown.form("Save")
+    other = await site.get(next(path for text, path in shown.links.items() if "their version" in text))
+    assert (value_of(other, "subject"), value_of(other, "text")) == ("Theirs", "two hours")
+    (over,) = [b for b in shown.tree.all("button") if b.attributes.get("name") == "over"]
+    await site.send(other.form("Save"), do="save", name="saved once more")
+    form = filled(shown.form("Save"), over=over["value"])
+    assert (await site.send(form)).status == 409, "it says over which version"
+    (over,) = [b for b in (await site.send(form)).tree.all("button") if b.attributes.get("name") == "over"]
+    shown = await site.send(filled(form, over=over["value"]))
+    assert "The draft is saved." in shown.text
+    message = await site.harness.use_cases.message(message_id)
+    assert (message.subject, message.text) == ("Hello {{ contact.first_name }}", "an hour")
+
+
+async def test_the_same_form_sent_twice_is_no_conflict(site: Site) -> None:
+    message_id = await site.harness.draft()
+    form = filled((await site.get(f"/messages/{message_id}/edit")).form("Save"), do="save", text="an hour")
+    for _ in range(2):
+        assert "The draft is saved." in (await site.send(form)).text
+
+
+async def test_a_form_that_says_no_version_saves_over_none(site: Site) -> None:
+    message_id = await site.harness.draft()
+    form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
+    for seen in ([], "", XSS, "2026-01-01T00:00:00", "9999-99-99"):
+        shown = await site.send(filled(form, do="save", text="an hour", seen=seen))
+        assert shown.status == 409
+        assert value_of(shown, "text") == "an hour"
+        assert_no_markup_of_ours(shown)
+
+
+async def test_of_two_saves_at_the_same_moment_one_is_told(site: Site) -> None:
+    """Both have passed every check before either stores: what decides is the statement that stores."""
+    message_id = await site.harness.draft()
+    form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
+    blocked = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with site.harness.pool.acquire() as connection:
+        async with connection.transaction():
+            await connection.execute("select from messages where id = $1 for update", message_id)
+            saves = [asyncio.create_task(site.send(filled(form, do="save", text=text))) for text in ("one", "two")]
+
+            async def both_wait() -> bool:
+                return bool(await connection.fetchval(blocked) == 2)
+
+            await eventually(both_wait)
+        shown = await asyncio.gather(*saves)
+    assert sorted(each.status for each in shown) == [200, 409]
+    (refused,) = [each for each in shown if each.status == 409]
+    assert (await site.harness.use_cases.message(message_id)).text != value_of(refused, "text")
 
 
 async def test_editing_a_scheduled_message_asks_first_and_leads_to_the_editor(site: Site) -> None:
