@@ -16,17 +16,19 @@ import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, TypeVar
+from typing import TypeVar
 from uuid import UUID, uuid4
 
 from temporalio import activity
 
+from activities.answers import answer_within
+from activities.attempt import as_of_now
 from activities.heartbeat import heartbeats
 from activities.lease import Lease, lease_clock
-from activities.ports import CompiledMessage, LanePort, MessageSource, RenderingFailed, Taken, Transport
+from activities.ports import CompiledMessage, LanePort, MessageSource, Transport
 from activities.requests import LaneRequest
+from activities.window import Window, WindowsBag
 from models.failures import LOOKED_AT
 from models.ledger import LaneEnd, LaneReport
 from models.recipient import ClaimedRecipient, Outcome, Place, Verdict, without_addresses
@@ -72,6 +74,7 @@ class DeliveryActivities:
         back the rest and returns its partial report as a normal result. Killed, it leaves claimed rows, at most two
         windows, which are in doubt once their lease is over; its next attempt claims other rows meanwhile.
         """
+        request = request.model_copy(update={"as_of": as_of_now(request.as_of)})
         message = await self._messages.compiled(request.message_id, request.generation)
         lane = Lane(
             request, message, self._ledger, self._transport, lease=self._lease, conversations=self._conversations
@@ -111,7 +114,7 @@ class Lane:
         self._window = request.window
         self._rest_seconds = 0.0
         self._stopped = asyncio.Event()
-        self._bags: list[_WindowsBag] = []  # of the windows that are being handed over
+        self._bags: list[WindowsBag] = []  # of the windows that are being handed over
         self._repeating = 0  # settles that have failed and are tried again
         self._began = time.monotonic()
         self._taken = 0
@@ -159,7 +162,10 @@ class Lane:
                 elif window.recipients:  # else all of them were suppressed: there may be others behind
                     windows.append(asyncio.create_task(self._see_through(window)))
         finally:
-            ends = await asyncio.gather(*windows)
+            ends = await asyncio.gather(*windows, return_exceptions=True)
+        for unforeseen in ends:
+            if isinstance(unforeseen, BaseException):
+                raise unforeseen
         assert end is not None
         return self.report(LaneEnd.NO_SERVER if LaneEnd.NO_SERVER in ends else end)
 
@@ -177,7 +183,7 @@ class Lane:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stopped.wait(), min(seconds, _LONGEST_REST_SECONDS))
 
-    async def _claim(self, counters: str) -> _Window | LaneEnd | timedelta:
+    async def _claim(self, counters: str) -> Window | LaneEnd | timedelta:
         """Claim the next window, or say why the lane should end, or how long it has to wait.
 
         Windows that overlap add to `counters` of their own: the claim of one does not wait for the other's settle.
@@ -185,7 +191,7 @@ class Lane:
         token = uuid4()
         lease = Lease(self._lease_length)  # counted from before the claim was asked for
         try:
-            claimed = await _answer_within(
+            claimed = await answer_within(
                 lease.usable_seconds(),
                 self._ledger.claim(
                     self._request.message_id,
@@ -207,7 +213,7 @@ class Lane:
         self._taken += len(claimed)
         places = [recipient.place for recipient in claimed if recipient.place is not None]
         self._after = max(places, default=self._after)
-        return _Window(token, counters, lease, claimed)
+        return Window(token, counters, lease, claimed)
 
     def _last_place(self) -> Place | None:
         """Return the place behind which to claim; now and then none, for those given back or resent before it."""
@@ -216,18 +222,26 @@ class Lane:
             self._after, self._after_since = None, now
         return self._after
 
-    async def _see_through(self, window: _Window) -> LaneEnd | None:
-        """Hand a window over and settle it; return a reason to end the lane, if there is one."""
-        outcomes = await self._hand_over(window)
+    async def _see_through(self, window: Window) -> LaneEnd | None:
+        """Hand a window over and settle it; return a reason to end the lane, if there is one.
+
+        An error that nobody foresaw comes out when all is settled: in doubt are those alone whom it met.
+        """
+        outcomes, unforeseen = await self._hand_over(window)
         await self._settle(window, outcomes)
+        if unforeseen is not None:
+            raise unforeseen
         if not self._is_stopping and all(_is_back_off(outcome) for outcome in outcomes):
             return LaneEnd.NO_SERVER
         return None
 
-    async def _hand_over(self, window: _Window) -> list[Outcome]:
-        """Hand a window over and return the outcome of each, in order. Never outlives the lease."""
+    async def _hand_over(self, window: Window) -> tuple[list[Outcome], Exception | None]:
+        """Hand a window over; return the outcome of each, in order, and the error of ours that broke into it, if any.
+
+        Never outlives the lease.
+        """
         permit = _Permit(self, window.lease)
-        bag = _WindowsBag(self._message, window.recipients)
+        bag = WindowsBag(self._message, window.recipients)
         self._bags.append(bag)
         # Each conversation settles what it takes, even when it is aborted.
         conversations = [
@@ -236,13 +250,13 @@ class Lane:
         ]
         guard = asyncio.create_task(self._keep_lease(window, conversations))
         try:
-            await asyncio.gather(*conversations)
+            ends = await asyncio.gather(*conversations, return_exceptions=True)
         finally:
             guard.cancel()
             self._bags.remove(bag)
-        return bag.outcomes
+        return bag.outcomes, next((end for end in ends if isinstance(end, Exception)), None)
 
-    async def _keep_lease(self, window: _Window, conversations: list[asyncio.Task[None]]) -> None:
+    async def _keep_lease(self, window: Window, conversations: list[asyncio.Task[None]]) -> None:
         """Renew the lease every third of it; abort the conversations when it can no longer be trusted."""
         lease = window.lease
         renew_after = lease.renew_every_seconds
@@ -251,7 +265,7 @@ class Lane:
             asked_at = lease_clock()
             try:
                 renewal = self._ledger.renew(self._request.message_id, [window.token], self._lease_length)
-                if await _answer_within(lease.usable_seconds(), renewal):
+                if await answer_within(lease.usable_seconds(), renewal):
                     lease.renewed(asked_at=asked_at)
                     renew_after = lease.renew_every_seconds
                 else:
@@ -262,7 +276,7 @@ class Lane:
         for conversation in conversations:
             conversation.cancel()
 
-    async def _settle(self, window: _Window, outcomes: list[Outcome]) -> None:
+    async def _settle(self, window: Window, outcomes: list[Outcome]) -> None:
         """Write every outcome and give back who was not handed over, however long the database takes to answer."""
         settled: list[tuple[int, Outcome, datetime | None]] = []
         given_back: list[int] = []
@@ -322,7 +336,7 @@ class Lane:
             while True:
                 try:
                     # A database that has vanished without a word is given up on, and asked over a fresh connection.
-                    return await _answer_within(self._lease_length.total_seconds(), attempt())
+                    return await answer_within(self._lease_length.total_seconds(), attempt())
                 except Exception as error:
                     if lease is not None and not lease.is_usable():
                         raise
@@ -339,36 +353,6 @@ class Lane:
         return self._request.as_of + timedelta(seconds=time.monotonic() - self._began)
 
 
-@dataclass(frozen=True, slots=True)
-class _Window:
-    """What one claim took."""
-
-    token: UUID
-    counters: str
-    lease: Lease
-    recipients: list[ClaimedRecipient]
-
-
-class _WindowsBag:
-    """The emails of a window, each rendered when it is taken, and what became of them. See `activities.ports.Bag`."""
-
-    def __init__(self, message: CompiledMessage, recipients: list[ClaimedRecipient]) -> None:
-        self._message = message
-        self._to_do = iter(enumerate(recipients))
-        self.outcomes = [Outcome(Verdict.NOT_HANDED_OVER)] * len(recipients)
-
-    def take(self) -> Taken | None:
-        for place, recipient in self._to_do:
-            try:
-                return place, self._message.render(recipient)
-            except RenderingFailed as error:
-                self.settle(place, Outcome(Verdict.FAILED, reply=str(error)))
-        return None
-
-    def settle(self, place: int, outcome: Outcome) -> None:
-        self.outcomes[place] = outcome
-
-
 class _Permit:
     """See `activities.ports.Permit`."""
 
@@ -382,35 +366,6 @@ class _Permit:
     def may_write_body(self) -> bool:
         # A conversation that runs is finished when the lane stops: stopping it would only make more work.
         return self._lease.is_usable()
-
-
-async def _answer_within(seconds: float, query: Awaitable[T]) -> T:
-    """Return the answer of the ledger, or raise TimeoutError after so long and leave the query to itself.
-
-    Not asyncio.timeout, which waits until a cancelled query is tidied up: the driver asks the server to cancel it, and
-    a server that has vanished without a word never answers that either.
-    """
-    task = asyncio.ensure_future(query)
-    try:
-        answered, _ = await asyncio.wait({task}, timeout=seconds)
-    finally:
-        if not task.done():
-            _abandoned.add(task)
-            task.add_done_callback(_forget)
-            task.cancel()
-    if not answered:
-        raise TimeoutError
-    return task.result()
-
-
-#: Held, because the event loop alone would let them be collected.
-_abandoned: set[asyncio.Future[Any]] = set()
-
-
-def _forget(task: asyncio.Future[Any]) -> None:
-    _abandoned.discard(task)
-    if not task.cancelled():
-        task.exception()  # looked at, so that nothing complains: whoever asked has given up
 
 
 def _is_back_off(outcome: Outcome) -> bool:

@@ -24,6 +24,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.visitor import NodeTransformer
 from markupsafe import escape
 
+from activities.blanks import blanks_of
 from activities.mime import encode_piece, encode_plain, is_plain
 from activities.ports import RenderingFailed
 from models.recipient import ClaimedRecipient
@@ -92,8 +93,9 @@ class Template:
     def __init__(self, field: str, source: str) -> None:
         self.field = field
         sandbox = environment(field)
-        tree = _Bounding().visit(sandbox.parse(source))
-        self._template = jinja2.Template.from_code(sandbox, sandbox.compile(tree), {})
+        tree = sandbox.parse(source)
+        self._blanks = blanks_of(tree, constant=sandbox.written_constant, value=sandbox.written_value)
+        self._template = jinja2.Template.from_code(sandbox, sandbox.compile(_Bounding().visit(tree)), {})
         self._context = self._new_context()
 
     def _new_context(self) -> Context:
@@ -102,6 +104,18 @@ class Template:
 
     def render(self, contact: Contact, unsubscribe_url: str = "") -> str:
         """Render for one recipient. Raises RenderingFailed, which names the line and nothing of the contact."""
+        return self._filled_in(contact, unsubscribe_url) or self._run(contact, unsubscribe_url)
+
+    def _filled_in(self, contact: Contact, unsubscribe_url: str) -> str | None:
+        """Fill in the blanks, if there is nothing else to do; None also if anything is wrong: the engine says what."""
+        if self._blanks is None:
+            return None
+        try:
+            return self._blanks.filled_in(contact.__dict__, unsubscribe_url, most=LARGEST)
+        except UnicodeError:
+            return None
+
+    def _run(self, contact: Contact, unsubscribe_url: str) -> str:
         # One context for all: making one costs as much as rendering. What a template sets is forgotten.
         context = self._context
         context.parent["contact"] = contact
@@ -139,7 +153,7 @@ def has_tags(source: str) -> bool:
     return "{{" in source or "{%" in source or "{#" in source
 
 
-def environment(field: str) -> ImmutableSandboxedEnvironment:
+def environment(field: str) -> _Sandbox:
     """Return the sandbox of a field's templates."""
     return _SANDBOXES[field]
 
@@ -148,6 +162,9 @@ class _Sandbox(ImmutableSandboxedEnvironment):
     """Only what is on the lists, and no operator whose result can be much larger than its operands."""
 
     intercepted_binops = frozenset({"+", "*", "%", "**"})
+    #: How a constant and a value are written where no statement stands between: here, as they are.
+    written_constant: Callable[[str], str] = staticmethod(str)
+    written_value: Callable[[object], str] = staticmethod(str)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         # The short way for what nearly all templates do: what a contact has is text.
@@ -207,10 +224,16 @@ def _encoded_html(value: object) -> str:
     return encode_plain(value) if is_plain(value) else encode_piece(escape(value))
 
 
-class _BodySandbox(_Sandbox):
+class _TextSandbox(_Sandbox):
     code_generator_class = _QuotedPrintable
     encoded_text = staticmethod(_encoded_text)
     encoded_html = staticmethod(_encoded_html)
+    written_constant = staticmethod(encode_piece)
+    written_value = staticmethod(_encoded_text)
+
+
+class _HtmlSandbox(_TextSandbox):
+    written_value = staticmethod(_encoded_html)
 
 
 _OPERATORS: dict[str, Callable[[Any, Any], Any]] = {"+": operator.add, "*": operator.mul, "%": operator.mod}
@@ -306,6 +329,6 @@ def _make_sandbox(kind: type[_Sandbox], *, escape: bool) -> _Sandbox:
 
 _SANDBOXES = {
     "subject": _make_sandbox(_Sandbox, escape=False),
-    "text": _make_sandbox(_BodySandbox, escape=False),
-    "html": _make_sandbox(_BodySandbox, escape=True),
+    "text": _make_sandbox(_TextSandbox, escape=False),
+    "html": _make_sandbox(_HtmlSandbox, escape=True),
 }

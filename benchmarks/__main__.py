@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from benchmarks import asleep, growth, killed, limit, machine, million, pause, profile, rate, sweeps
+from benchmarks import asleep, growth, killed, limit, machine, million, pages, pause, profile, rate, sweeps
 from benchmarks.figures import Findings
 from benchmarks.postfix import HOW_TO_GET_THEM, VARIABLE, Postfix, find_postfix
 from benchmarks.report import Report
@@ -38,6 +38,9 @@ BENCHMARKS: Mapping[str, Callable[[Postfix | None, bool], Measuring]] = {
     "workers": lambda postfix, quick: sweeps.workers(postfix, emails=5_000 if quick else 50_000),
     "far": lambda postfix, quick: sweeps.far(postfix, emails=2_000 if quick else 20_000),
     "growth": lambda _, quick: growth.measure(30 if quick else 1_000),
+    "pages": lambda postfix, quick: pages.measure(
+        postfix, messages=1_000 if quick else 10_000, people=20_000 if quick else 1_000_000
+    ),
     "profile": lambda postfix, quick: profile.measure(postfix, emails=5_000 if quick else 50_000),
     "million": lambda postfix, _: million.measure(postfix, many=1_000_000, few=50_000),
 }

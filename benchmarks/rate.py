@@ -1,13 +1,15 @@
 """How fast does a send go, from claim to settle, beside the fastest program that knows no recipients?
 
-In turns, so that what else the machine does blurs all of them alike: Sendgate as it is run (a worker process,
-PostgreSQL with fsync, Temporal), Postfix's `smtp-source`, and plain aiosmtplib; to the same next hop, over as many
-connections, with emails of the same size.
+In turns, so that what else the machine does blurs all of them alike: Sendgate as it is run (a worker process for each
+core, PostgreSQL with fsync, Temporal), Postfix's `smtp-source`, and plain aiosmtplib; to the same next hop, over as
+many connections (the workers share them), with emails of the same size.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
 
@@ -30,13 +32,19 @@ async def measure(postfix: Postfix | None, *, emails: int, rounds: int) -> Findi
     ours: list[Sent] = []
     source: list[float] = []
     plain: list[float] = []
+    cores = os.cpu_count() or 1
     shares: list[dict[str, float]] = []
     async with open_stack() as stack:
         await stack.add_contacts(emails, "everybody")
         with next_hop(postfix, stack.folder) as (port, sink):
-            async with stack.worker(port) as worker:
+            async with AsyncExitStack() as workers:
+                each = str(max(CONNECTIONS // cores, 1))
+                started = [
+                    await workers.enter_async_context(stack.worker(port, smtp_connections=each)) for _ in range(cores)
+                ]
+                pids = {f"worker {number}": worker.pid for number, worker in enumerate(started, 1)}
                 for _ in range(rounds):
-                    meter = CpuMeter({"the worker": worker.pid, **stack.processes(), "the next hop": sink})
+                    meter = CpuMeter({**pids, **stack.processes(), "the next hop": sink})
                     ours.append(await stack.send_and_wait("everybody", within=_LONGEST_SECONDS))
                     shares.append(meter.seconds())
                     if postfix is not None:
@@ -46,11 +54,15 @@ async def measure(postfix: Postfix | None, *, emails: int, rounds: int) -> Findi
                         source.append(emails / seconds)
                     few = max(emails // 20, 500)  # it is slow
                     plain.append(few / await _send_plainly(port, few, stack.folder))
-    found = Findings(f"{emails:,} personalised emails of {length:,} bytes, fsync on, {rounds} times in turns")
+    found = Findings(
+        f"{emails:,} personalised emails of {length:,} bytes, fsync on, a worker for each of {cores} cores,"
+        f" {rounds} times in turns"
+    )
     rates = [sent.rate for sent in ours]
     found.figures = {
         "emails": emails,
         "bytes": length,
+        "workers": cores,
         "connections": CONNECTIONS,
         "sendgate_per_second": rates,
         "sendgate_since_begun_per_second": [sent.rate_since_begun for sent in ours],

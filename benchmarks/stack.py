@@ -20,12 +20,13 @@ from benchmarks.processes import Child, child, plain_environment, python_module
 from client.batch_messages import BatchMessages
 from client.interface import AskedBy
 from client.local.ports import HOST
-from client.local.postgres import PostgresCluster
+from client.local.postgres import PostgresCluster, free_port
 from client.local.programs import NAMESPACE
 from client.temporal import Workflows, connect, ensure_search_attributes
 from models.message import MessageStatus, workflow_id
 from models.schedule import Schedule
 from storage.database import Pool, migrate, open_pool
+from tests.eventually import eventually
 
 WINDOW = 64  # what a worker's own is
 
@@ -81,13 +82,7 @@ class Stack:
         self, smtp_port: int, *, window: int = WINDOW, profile: Path | None = None, **settings: str
     ) -> AsyncIterator[Child]:
         """Run `python worker.py` on this stack; `settings` as in `smtp_connections="64"`. Drained at the end."""
-        environment = plain_environment() | {
-            "SENDGATE_DATABASE_URL": self._cluster.url(),
-            "SENDGATE_SMTP_HOST": HOST,
-            "SENDGATE_SMTP_PORT": str(smtp_port),
-            "TEMPORAL_ADDRESS": self._temporal_address,
-            "TEMPORAL_NAMESPACE": NAMESPACE,
-        }
+        environment = self._environment() | {"SENDGATE_SMTP_HOST": HOST, "SENDGATE_SMTP_PORT": str(smtp_port)}
         environment |= {f"SENDGATE_{name.upper()}": value for name, value in settings.items()}
         command = [sys.executable, "worker.py"]
         if window != WINDOW or profile is not None:
@@ -96,6 +91,24 @@ class Stack:
         with child(command, self.folder / f"worker-{time.monotonic_ns()}.log", environment) as started:
             await started.until_said("working on")
             yield started
+
+    @asynccontextmanager
+    async def api(self, admin_key: str) -> AsyncIterator[str]:
+        """Run `sendgate serve` on this stack; yields its address."""
+        port = free_port()
+        environment = self._environment() | {"SENDGATE_ADMIN_KEY": admin_key}
+        command = python_module("client", "serve", "--port", str(port))
+        with child(command, self.folder / "api.log", environment) as started:
+            await started.until_said("Serving on")
+            yield f"http://{HOST}:{port}"
+
+    def _environment(self) -> dict[str, str]:
+        """Return the environment of a process that is to use these servers."""
+        return plain_environment() | {
+            "SENDGATE_DATABASE_URL": self._cluster.url(),
+            "TEMPORAL_ADDRESS": self._temporal_address,
+            "TEMPORAL_NAMESPACE": NAMESPACE,
+        }
 
     async def add_contacts(self, number: int, list_name: str) -> None:
         """Add so many contacts with the attributes of the newsletter, to a new list."""
@@ -146,6 +159,14 @@ class Stack:
             while await self.status(message_id) is not MessageStatus.SENT:
                 meanwhile()
                 await asyncio.sleep(0.2)
+
+    async def until_left(self, message_id: str, number: int, *, within: float) -> None:
+        """Wait until so many emails of the message have left."""
+
+        async def have_left() -> bool:
+            return (await self.use_cases.message(message_id)).counts.sent >= number
+
+        await eventually(have_left, within=within, every=0.2)
 
     async def status(self, message_id: str) -> MessageStatus:
         return MessageStatus(await self.pool.fetchval("select status from messages where id = $1", message_id))

@@ -33,7 +33,6 @@ from client.people import People
 from client.temporal import Workflows
 from client.unsubscribing import Unsubscribing
 from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb, check_reason
-from models.contact import is_storable
 from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
 from models.message import Message, MessageStatus
 from models.plan import describe_plan
@@ -432,8 +431,9 @@ async def database_clock(pool: Pool) -> datetime:
 def _command(verb: Verb, asked_by: AskedBy) -> Command:
     """Return the command as it is recorded. Raises InvalidInput when its reason cannot be kept."""
     check_reason(asked_by.reason)
-    if not 1 <= len(asked_by.command_id) <= _LONGEST_ID or not is_storable(asked_by.command_id):
-        raise InvalidInput(f"The id of a command is a text of 1 to {_LONGEST_ID} characters.", field="command_id")
+    # Printable: it is a part of addresses, and of what is printed on terminals.
+    if not 1 <= len(asked_by.command_id) <= _LONGEST_ID or not asked_by.command_id.isprintable():
+        raise InvalidInput(f"The id of a command is one line of 1 to {_LONGEST_ID} characters.", field="command_id")
     return Command(
         command_id=asked_by.command_id,
         verb=verb,

@@ -10,7 +10,7 @@ from activities.rendering import attributes_named, check_links, check_templates,
 from client.interface import AudiencePreview, SendTestOutcome
 from models.audience import Audience
 from models.commands import Verb
-from models.contact import Contact, check_address, is_storable
+from models.contact import Contact, check_address, id_shown, is_storable
 from models.content import check_content
 from models.errors import ChangedMeanwhile, InvalidInput, NotFound, blaming
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
@@ -74,7 +74,7 @@ class Drafts:
         async with self._pool.acquire() as connection:
             original = await messages.get(connection, message_id)
             content = content_of(original)
-            changes: dict[str, object] = {"name": name or f"Copy of {original.name}"[:200]}
+            changes: dict[str, object] = {"name": f"Copy of {original.name}"[:200] if name is None else name}
             if exclude_recipients:
                 excluded = dict.fromkeys((*original.audience.exclude_recipients_of, message_id))
                 changes["audience"] = original.audience.model_copy(update={"exclude_recipients_of": tuple(excluded)})
@@ -105,7 +105,7 @@ class Drafts:
                 raise InvalidInput(f"{field} has a character that no text can hold.", field=field)
         async with self._pool.acquire() as connection:
             if after is not None and await messages.missing(connection, [after]):
-                raise NotFound(f"There is no message {after} to go on after.", id=after)
+                raise NotFound(f"There is no message {id_shown(after)} to go on after.", id=after)
             page = await messages.page(
                 connection, statuses=statuses, search=search, containing=containing, limit=limit + 1, after=after
             )

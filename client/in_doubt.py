@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from activities.rendering import compile_message
 from client.interface import RecipientInDoubt
 from models.contact import address_key, check_address
-from models.errors import InvalidInput
+from models.errors import InvalidInput, blaming
 from models.message import Message, MessageContent
 from models.recipient import ClaimedRecipient, Recipient
 from storage.in_doubt import Named
@@ -23,7 +23,8 @@ def named_recipients(whom: Sequence[str | int] | None) -> Named | None:
         return None
     if not whom:
         raise InvalidInput("Nobody is named; leave it out to decide for everybody in doubt.", field="contact_ids")
-    addresses = [check_address(name) for name in whom if isinstance(name, str)]
+    with blaming("addresses"):
+        addresses = [check_address(name) for name in whom if isinstance(name, str)]
     return Named(
         addresses={address_key(address): address for address in addresses},
         contact_ids=tuple(dict.fromkeys(name for name in whom if isinstance(name, int))),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression
+from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression, check_list_name
+from models.errors import blaming
 from storage import contacts
 from storage.contact_import import import_csv
 from storage.database import Pool
@@ -40,6 +41,8 @@ class People:
         attributes: Mapping[str, str | None] = {},
         lists: Sequence[str] = (),
     ) -> Contact:
+        with blaming("lists"):
+            lists = [check_list_name(name) for name in lists]
         async with self._pool.acquire() as connection, connection.transaction():
             made = await contacts.create_contact(connection, address, time_zone=time_zone, attributes=attributes)
             for name in lists:

@@ -31,7 +31,7 @@ from client.interface import (
 )
 from models.api_keys import ApiKey, NewApiKey, Role
 from models.commands import HistoryEntry
-from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression
+from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression, id_shown
 from models.errors import InvalidInput, NotFound, Unreachable
 from models.hold import Hold, HoldEntry
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
@@ -374,7 +374,7 @@ class Remote:
 def _at(message_id: str, rest: str = "") -> str:
     # What cannot be an id would be read as another address.
     if not _MESSAGE_ID.fullmatch(message_id):
-        raise NotFound(f"There is no message {message_id}.", id=message_id)
+        raise NotFound(f"There is no message {id_shown(message_id)}.", id=message_id)
     return f"{_MESSAGES}/{message_id}{rest}"
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 from pydantic import ValidationError
 
+from client.strict_json import read_json
 from models.audience import Audience
 
 
@@ -14,30 +13,11 @@ def read_where(text: str) -> dict[str, object]:
 
     Only one of the two would hold. Whether operators take their operands is for `models.audience` to say.
     """
-    try:
-        where = json.loads(text, object_pairs_hook=_no_key_twice, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error.msg} at line {error.lineno}, column {error.colno}") from None
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    where = read_json(text)
     if not isinstance(where, dict):
         raise ValueError('not a JSON object; write it as {"city": "Oslo"}')
     try:
         Audience(where=where)
     except ValidationError as error:
-        attribute = str(error.errors()[0]["loc"][1])
-        raise ValueError(f'{attribute}: not a condition; write it as "Oslo" or {{"gte": 30}}') from None
+        raise ValueError(str(error.errors()[0]["ctx"]["error"])) from None
     return where
-
-
-def _no_key_twice(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    result = dict(pairs)
-    if len(result) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"{json.dumps(twice, ensure_ascii=False)} is given twice; put its conditions together")
-    return result
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")

@@ -22,8 +22,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 from models.contact import check_attribute_name, check_list_name, is_storable, shown
 from models.errors import InvalidInput
@@ -39,13 +47,25 @@ _INSTANT = re.compile(
 _LARGEST_NUMBER = 1e300
 
 
+def _conditions(value: object, handler: ValidatorFunctionWrapHandler) -> object:
+    """Say which attribute has no condition, in one sentence instead of one for each shape that a condition may have."""
+    if not isinstance(value, dict):
+        raise ValueError('it must be an object; write it as {"city": "Oslo"}')
+    try:
+        return handler(value)
+    except ValidationError as error:
+        attribute = str(error.errors()[0]["loc"][0])
+        named = attribute if attribute.isidentifier() else shown(attribute)
+        raise ValueError(f'{named}: not a condition; write it as "Oslo" or {{"gte": 30}}') from None
+
+
 class Audience(BaseModel):
     """Which contacts. An audience without lists is nobody, never everybody."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     lists: tuple[str, ...] = ()
-    where: dict[str, Operand | dict[str, Operand]] = Field(
+    where: Annotated[dict[str, Operand | dict[str, Operand]], WrapValidator(_conditions)] = Field(
         default_factory=dict, description='{"city": "Oslo"} or {"age": {"gte": 30, "lt": 40}}; all must hold.'
     )
     exclude_lists: tuple[str, ...] = ()

@@ -28,6 +28,7 @@ LONGEST_NAME = 100
 #: Control characters that no text of ours may hold; tab and line feed may stand in an attribute.
 CONTROL_CHARACTERS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
+_LONGEST_SHOWN = 60  # characters of what a user typed, in a sentence
 _ATOM = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\x80-\U0010ffff-]+")
 _LABEL = "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -255,6 +256,11 @@ def is_storable(text: str) -> bool:
         return False
 
 
+def id_shown(text: str) -> str:
+    """Return an id that a user typed fit for a sentence: as it is, or as `shown` does what cannot be an id."""
+    return text if text.isprintable() and 0 < len(text) <= _LONGEST_SHOWN else shown(text)
+
+
 def shown(text: str) -> str:
     """Return a user's text fit for a sentence: quoted, on one line, at most 60 characters of it."""
-    return repr(text if len(text) <= 60 else text[:60] + "…")
+    return repr(text if len(text) <= _LONGEST_SHOWN else text[:_LONGEST_SHOWN] + "…")

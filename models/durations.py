@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, PlainSerializer
 
+from models.contact import shown
+
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SHORT = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", re.ASCII)
 _ISO = re.compile(
@@ -32,8 +34,8 @@ def parse_duration(text: str) -> timedelta:
         try:
             return timedelta(seconds=sum(float(value) * _UNITS[unit] for unit, value in parts.items()))
         except OverflowError:
-            raise ValueError(f"{text!r} is too long for a duration") from None
-    raise ValueError(f"{text!r} is not a duration; write 30s, 15m, 12h, 1d or PT15M")
+            raise ValueError(f"{shown(text)} is too long for a duration") from None
+    raise ValueError(f"{shown(text)} is not a duration; write 30s, 15m, 12h, 1d or PT15M")
 
 
 def iso_duration(duration: timedelta) -> str:

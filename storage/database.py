@@ -60,6 +60,8 @@ async def open_pool(url: str, *, most: int = 10, application: str = "sendgate") 
                 "timezone": "UTC",
                 # A process frozen inside a transaction would keep its locks, and with the hold's everybody else out.
                 "idle_in_transaction_session_timeout": "30s",
+                # A claim that a crash of the server forgets after its email has left would be mailed again.
+                "synchronous_commit": "on",
             },
         )
         async with pool.acquire():

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from models.commands import Command, ReceiptOutcome, Verb
+from models.contact import id_shown
 from models.errors import NotFound, Refused
 from models.message import MessageStatus
 from models.recipient import Recipient, RecipientStatus
@@ -66,7 +67,7 @@ async def decide(connection: Connection, message_id: str, command: Command, name
     """
     message = await _sql.lock(connection, message_id=message_id)
     if message is None:
-        raise NotFound(f"There is no message {message_id}.", id=message_id)
+        raise NotFound(f"There is no message {id_shown(message_id)}.", id=message_id)
     status, generation = MessageStatus(message["status"]), message["generation"]
     if await commands.receipt(connection, command.command_id) is not None:
         return Decision(generation, message["name"], status)

@@ -10,7 +10,7 @@ from typing import Any
 
 from models.audience import Audience
 from models.commands import Command, ReceiptOutcome
-from models.contact import is_storable
+from models.contact import id_shown, is_storable
 from models.errors import NotFound
 from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
 from models.schedule import Schedule, end_of
@@ -68,7 +68,7 @@ async def get(connection: Connection | Pool, message_id: str) -> Message:
     """Return a message as every door shows it. Raises NotFound."""
     row = await _sql.get(connection, id=message_id) if is_storable(message_id) else None
     if row is None:
-        raise NotFound(f"There is no message {message_id}.", id=message_id)
+        raise NotFound(f"There is no message {id_shown(message_id)}.", id=message_id)
     message = _message(row)
     return message.model_copy(update={"receipt": await commands.latest_receipt(connection, message_id)})
 

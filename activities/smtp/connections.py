@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from activities.ports import Bag, Email, Permit, Taken
 from activities.smtp.conversation import Conversation, given_back
@@ -44,7 +44,7 @@ class SmtpTransport:
         self._emails_per_connection = emails_per_connection
         self._quitting: set[asyncio.Task[None]] = set()
         #: By the identity of a bag: what those wait for who would hand it over.
-        self._queues: dict[int, set[asyncio.Future[Line | None]]] = {}
+        self._queues: dict[int, set[asyncio.Future[Any]]] = {}
         self._closed = False
 
     async def hand_over(self, email: Email, permit: Permit) -> Outcome:
@@ -91,16 +91,30 @@ class SmtpTransport:
                     return
                 self._pool.closed(line)
                 line = None
-            opened = await self._open()
+            opened = await self._open_unless_let_go(errand.bag)
             if isinstance(opened, Outcome):
                 if not self._is_one_to_wait_for(opened):
                     errand.settle_waiting(opened)
                 return
             line = opened
             self._pool.opened(line)
+            if not errand.permit.may_start():  # opening may have taken long, too
+                return
             await self._speak(errand, line, is_new=True)
         finally:
             self._give_back(line)
+
+    async def _open_unless_let_go(self, bag: Bag) -> Line | Outcome:
+        """Open a line. Canceled, or with its bag let go of, this raises CancelledError and leaves none open."""
+        opening = asyncio.create_task(self._open())
+        queue = self._queues.setdefault(id(bag), set())
+        queue.add(opening)
+        opening.add_done_callback(queue.discard)
+        try:
+            return await opening
+        except asyncio.CancelledError:
+            opening.add_done_callback(_abort_what_was_opened)  # in the very moment of the cancellation
+            raise
 
     async def _open(self) -> Line | Outcome:
         opened = await self._opener.open()
@@ -161,6 +175,11 @@ class SmtpTransport:
         quitting = asyncio.create_task(line.quit())
         self._quitting.add(quitting)
         quitting.add_done_callback(self._quitting.discard)
+
+
+def _abort_what_was_opened(opening: asyncio.Future[Line | Outcome]) -> None:
+    if not opening.cancelled() and opening.exception() is None and isinstance(line := opening.result(), Line):
+        line.abort()
 
 
 class _Errand:

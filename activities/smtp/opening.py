@@ -119,14 +119,21 @@ class Opener:
             raise
         try:
             line = opening.result()
-        except SMTP_ERRORS as error:
-            failure = outcome_of_error(Step.CONNECT, error)
+        except Exception as error:  # noqa: BLE001  # a host name that is none, say: whatever it is, there is no line
+            failure = outcome_of_error(Step.CONNECT, self._told(error))
             if failure.smtp_code != SERVICE_CLOSING or not self._others_work():
                 self._note_failure(failure)
             return failure
         self._succeeded = True
         self._wait_seconds = _FIRST_WAIT_SECONDS
         return line
+
+    def _told(self, error: Exception) -> Exception:
+        """Put what neither SMTP nor a socket says into a sentence that names the server."""
+        if isinstance(error, SMTP_ERRORS):
+            return error
+        next_hop = self._next_hop
+        return aiosmtplib.SMTPException(f"Error connecting to {next_hop.host} on port {next_hop.port}: {error!r}")
 
     def _note_failure(self, failure: Outcome) -> None:
         self._succeeded = False

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import timedelta
+from typing import Any
 
 from activities.smtp.lines import Line
 
@@ -38,7 +39,7 @@ class Pool:
         #: While somebody waits, all allowed places are taken.
         self._waiting: deque[asyncio.Future[Line | None]] = deque()
 
-    async def take(self, queue: set[asyncio.Future[Line | None]] | None = None) -> Line | None:
+    async def take(self, queue: set[asyncio.Future[Any]] | None = None) -> Line | None:
         """Take a place; it comes with a line if one is idle. Waits its turn while all are taken.
 
         What is waited for stands in `queue` meanwhile: canceled there, this raises CancelledError.

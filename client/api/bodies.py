@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fastapi import Request
 
-from models.errors import TooLarge
+from client.strict_json import read_json
+from models.errors import TooLarge, Unreadable
 
 #: Bytes of a JSON body: two texts of 1 MiB, in the longest spelling that JSON has for them, and something around.
 LARGEST_BODY = 16 * 1024 * 1024
@@ -33,6 +34,16 @@ async def read_body(request: Request, most: int = LARGEST_BODY) -> bytes:
         body += chunk
     request._body = bytes(body)  # where Starlette keeps a body that has been read
     return request._body
+
+
+def keep_json(request: Request, body: bytes) -> None:
+    """Read a body as JSON in UTF-8; the request has what it says from then on. Raises Unreadable."""
+    try:
+        request._json = read_json(body.decode("utf-8-sig"))  # where Starlette keeps a JSON that has been read
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"The body cannot be read: not UTF-8 (byte {error.start + 1:,}).") from None
+    except ValueError as error:
+        raise Unreadable(f"The body cannot be read: {error}.") from None
 
 
 @asynccontextmanager

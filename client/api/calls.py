@@ -22,7 +22,7 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from client.api.bodies import read_body, spooled
+from client.api.bodies import keep_json, read_body, spooled
 from client.api.door import SOURCE, SOURCE_HEADER, SOURCES, door_of, principal_of
 from client.api.errors import Problem, answer_to
 from client.api.idempotency import LONGEST_KEY, command_id_of, hash_of, idempotency_key
@@ -175,6 +175,7 @@ async def _carry_out(
             body = await read_body(request)
             if body and not declared.takes_form:
                 _require_json(request)
+                keep_json(request, body)
             digest = hashlib.sha256(body).digest()
         acting = _act(request, handle, declared, digest)
         told_to_wait = _told_to_wait(request) if declared.waits else timedelta(0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_core import to_jsonable_python
 from starlette.exceptions import HTTPException
 
+from client.api.wrong_values import wrong_values
 from models.errors import (
     InvalidInput,
     NoKey,
@@ -63,7 +64,7 @@ def answer_to(error: Exception) -> JSONResponse:
     if isinstance(error, SendgateError):
         return _answer_to_ours(error)
     if isinstance(error, RequestValidationError):
-        return _answer_to_ours(_invalid(error.errors()))
+        return _answer_to_ours(wrong_values(error.errors()))
     if isinstance(error, HTTPException):
         return _answer_to_starlettes(error)
     logger.error("unexpected error", exc_info=error)
@@ -92,19 +93,6 @@ def _answer_to_ours(error: SendgateError) -> JSONResponse:
     if isinstance(error, TooManyFailures):
         headers["Retry-After"] = str(error.details["retry_after_seconds"])
     return problem(status, code=error.code, message=error.message, details=details, headers=headers)
-
-
-def _invalid(errors: Sequence[Any]) -> InvalidInput:
-    """Return one error for all the values that do not fit their types, each under its field."""
-    if any(error["type"] == "json_invalid" for error in errors):
-        return Unreadable("The body is not JSON.")
-    fields: dict[str, str] = {}
-    for error in errors:
-        place, *path = error["loc"]
-        name = ".".join(map(str, path)) or str(place)
-        fields.setdefault(name, str(error["msg"]).removeprefix("Value error, ").rstrip("."))
-    sentence = "; ".join(f"{name}: {what}" for name, what in fields.items())
-    return InvalidInput(f"{sentence}.", field=next(iter(fields)), fields=fields)
 
 
 def _answer_to_starlettes(error: HTTPException) -> JSONResponse:

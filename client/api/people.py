@@ -111,7 +111,8 @@ async def delete_contact(use: Use, contact_id: Id) -> None:
     await use.delete_contact(contact_id)
 
 
-# lists: a name may hold a slash, so the longer addresses come first
+# lists: a name may hold a slash, so the longer addresses come first. What stands in place of a contact there is no part
+# of a name: a mistyped id would make a list.
 
 
 @call(router, "GET", "/lists", needs=Action.LOOK, example=Lists(items=[examples.LIST]))
@@ -123,7 +124,7 @@ async def lists(use: Use) -> Lists:
 @call(
     router,
     "PUT",
-    "/lists/{name:path}/contacts/{contact_id:int}",
+    "/lists/{name:path}/contacts/{contact_id:path}",
     needs=Action.EDIT_CONTACTS,
     status=204,
     problems=(404,),
@@ -136,7 +137,7 @@ async def add_to_list(use: Use, name: str, contact_id: Id) -> None:
 @call(
     router,
     "DELETE",
-    "/lists/{name:path}/contacts/{contact_id:int}",
+    "/lists/{name:path}/contacts/{contact_id:path}",
     needs=Action.EDIT_CONTACTS,
     status=204,
     problems=(404,),

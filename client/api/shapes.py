@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictInt
 
 from client.interface import SendTestOutcome
 from models.api_keys import Role
@@ -65,14 +65,18 @@ class InDoubtRequest(CommandRequest):
     """What to do about whom of those in doubt: all that are named, or nobody."""
 
     action: Literal["accept", "resend"] = Field(description="accept: take them as sent. resend: mail them again.")
-    contact_ids: list[int] | None = Field(None, description="null, with `addresses` null too: everybody in doubt.")
+    contact_ids: list[StrictInt] | None = Field(
+        None, description="null, with `addresses` null too: everybody in doubt."
+    )
     addresses: list[str] | None = Field(None, description="Further ones, by address.")
 
 
 class CopyRequest(_Request):
     """How to copy."""
 
-    exclude_recipients: bool = Field(False, description="Without everybody whom the original reached or may have.")
+    exclude_recipients: bool = Field(
+        False, strict=True, description="Without everybody whom the original reached or may have."
+    )
     name: str | None = Field(None, description="The copy's name; null: `Copy of …`.")
 
 

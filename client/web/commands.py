@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
@@ -179,10 +180,10 @@ async def delete(visit: Visiting, message_id: str) -> Response:
 
 
 def receipt_path(message_id: str, asked: AskedBy) -> str:
-    return f"{HOME}/{message_id}/receipts/{asked.command_id}"
+    return f"{HOME}/{message_id}/receipts/{quote(asked.command_id, safe='')}"
 
 
-@page(router, "GET", "/receipts/{command_id}", needs=Action.LOOK)
+@page(router, "GET", "/receipts/{command_id:path}", needs=Action.LOOK)
 async def receipt(visit: Visiting, message_id: str, command_id: str) -> Response:
     """What a command did; while it is not confirmed, the page says so and keeps looking."""
     message: Message = await visit.use.message(message_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Response
 
 from client.web.contacts import After, page_path
-from client.web.messages import LONGEST_SEARCH, ROWS_A_PAGE
+from client.web.messages import ROWS_A_PAGE, search_in
 from client.web.pages import Page, page
 from client.web.problems import problems_of
 from client.web.visit import Visit, Visiting, web_of
@@ -39,7 +39,7 @@ async def create(visit: Visiting) -> Response:
 
 @page(router, "GET", MEMBERS, needs=Action.LOOK)
 async def members(visit: Visiting, list: str = "", q: str = "", after: After = 0) -> Response:  # noqa: A002  # the word in the address
-    return await _show_members(visit, list, q.strip()[:LONGEST_SEARCH], after)
+    return await _show_members(visit, list, search_in(q), after)
 
 
 @page(router, "POST", MEMBERS, needs=Action.EDIT_CONTACTS)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Path, Query, Response
 
 from client.api.people import LARGEST_ID
 from client.web.forms import Form
-from client.web.messages import LONGEST_SEARCH, ROWS_A_PAGE
+from client.web.messages import ROWS_A_PAGE, search_in
 from client.web.notices import Notice
 from client.web.pages import Page, page
 from client.web.problems import problems_of
@@ -39,7 +39,7 @@ def page_path(path: str, **asked: object) -> str:
 
 @page(router, "GET", CONTACTS, needs=Action.LOOK)
 async def contacts(visit: Visiting, q: str = "", after: After = 0) -> Response:
-    search = q.strip()[:LONGEST_SEARCH]
+    search = search_in(q)
     found = await visit.use.contacts(search=search, limit=ROWS_A_PAGE + 1, after=after)
     rows = found[:ROWS_A_PAGE]
     return await visit.show(

@@ -56,6 +56,7 @@ def error_page(request: Request, error: Exception) -> HTMLResponse:
         title=_TITLES.get(told.status_code, _TITLES[500]),
         sentence=sentence or problem.message,
         instead=_instead(visit, error),
+        typed=visit.form["reason"],
         sign_in=sign_in_path(request) if isinstance(error, NoKey) else None,
     )
     headers = {name: told.headers[name] for name in ("Allow", "Retry-After") if name in told.headers}

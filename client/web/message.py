@@ -280,6 +280,7 @@ async def _in_doubt_page(visit: Visit, message_id: str, after: int = 0, error: I
         everybody=visit.form["whom"] == _EVERYBODY,
         reason=visit.form["reason"],
         error=error.message if error else None,
+        error_of=error.field if error else None,
         command_id=visit.command_id,
         may_accept=Verb.ACCEPT in allowed and visit.may(Action.ACCEPT),
         may_resend=Verb.RESEND in allowed and visit.may(Action.RESEND),

@@ -16,6 +16,7 @@ from client.web.pages import Page, page
 from client.web.send_time import SendTime, send_time
 from client.web.visit import Visit, Visiting, web_of
 from models.api_keys import Action
+from models.contact import id_shown
 from models.errors import NotFound
 from models.message import Message, MessageStatus
 from storage.overview import Outline
@@ -45,17 +46,22 @@ class Row:
     menu: list[Item]
 
 
+def search_in(text: str) -> str:
+    """Return what is looked for: as it was typed, without what no text of ours can hold."""
+    return text.replace("\x00", "").strip()[:LONGEST_SEARCH]
+
+
 @page(router, "GET", HOME, needs=Action.LOOK)
 async def messages(
     visit: Visiting, tab: str = "", q: str = "", after: Annotated[str, Query(max_length=100)] = ""
 ) -> Response:
     """One tab; without a name, the first that has something, from the right: what is being sent matters most."""
-    search = q.strip()[:LONGEST_SEARCH]
+    search = search_in(q)
     tally = await visit.overview.tally(search)
     numbers = {each: sum(tally[status] for status in each.statuses) for each in TABS}
     chosen = next((each for each in TABS if each.code == tab), None) if tab else _first_with_something(numbers)
     if chosen is None:
-        raise NotFound(f"There is no tab {tab[:20]}.")
+        raise NotFound(f"There is no tab {id_shown(tab)}.")
     found, following = await visit.use.messages(
         statuses=chosen.statuses, search=search, limit=ROWS_A_PAGE, after=after or None
     )

@@ -16,7 +16,7 @@ from client.api.shapes import MOST_TEST_ADDRESSES
 from client.emails import parts_of
 from client.interface import SendTestOutcome
 from client.web.addresses import HOME
-from client.web.messages import LONGEST_SEARCH
+from client.web.messages import search_in
 from client.web.pages import Page, page
 from client.web.problems import problems_of
 from client.web.visit import Visit, Visiting, web_of
@@ -53,7 +53,7 @@ _BECAME: dict[Verdict, str] = {
 @page(router, "GET", "/preview", needs=Action.LOOK)
 async def preview(visit: Visiting, message_id: str, q: str = "") -> Response:
     """The email of the contact with this address, or whose address begins so; of the first of the audience else."""
-    return await _show(visit, message_id, q.strip()[:LONGEST_SEARCH])
+    return await _show(visit, message_id, search_in(q))
 
 
 @page(router, "GET", "/preview/body", needs=Action.LOOK)
@@ -76,8 +76,8 @@ async def send_test(visit: Visiting, message_id: str) -> Response:
             raise InvalidInput(f"Give 1 to {MOST_TEST_ADDRESSES} addresses, not {len(given):,}.", field="to")
         outcomes = await visit.use.send_test(message_id, given)
     except InvalidInput as error:
-        return await _show(visit, message_id, visit.form["q"][:LONGEST_SEARCH], problems=problems_of(error, ("to",)))
-    return await _show(visit, message_id, visit.form["q"][:LONGEST_SEARCH], outcomes=outcomes)
+        return await _show(visit, message_id, search_in(visit.form["q"]), problems=problems_of(error, ("to",)))
+    return await _show(visit, message_id, search_in(visit.form["q"]), outcomes=outcomes)
 
 
 async def _show(

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from client.api.shapes import MOST_ADDRESSES
 from client.web.contacts import After, Id, page_path
-from client.web.messages import LONGEST_SEARCH, ROWS_A_PAGE
+from client.web.messages import ROWS_A_PAGE, search_in
 from client.web.notices import Notice
 from client.web.pages import Page, page
 from client.web.problems import problems_of
@@ -23,7 +23,7 @@ SUPPRESSIONS = "/suppressions"
 
 @page(router, "GET", SUPPRESSIONS, needs=Action.LOOK)
 async def suppressions(visit: Visiting, q: str = "", after: After = 0) -> Response:
-    return await _show(visit, q.strip()[:LONGEST_SEARCH], after)
+    return await _show(visit, search_in(q), after)
 
 
 @page(router, "POST", SUPPRESSIONS, needs=Action.SUPPRESS)

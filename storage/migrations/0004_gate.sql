@@ -101,7 +101,9 @@ begin
            moved.position, null::interval
       from moved order by moved.due, moved.position;
     get diagnostics looked_at = row_count;
-    perform return_tokens(p_message_id, granted - looked_at);
+    if looked_at < granted then
+        perform return_tokens(p_message_id, granted - looked_at);
+    end if;
     if looked_at = 0 then
         verdict := 'nothing_due';
         return next;

@@ -42,9 +42,12 @@ begin
     end if;
 end $$;
 
--- Put back the tokens of emails that were not handed over.
+-- Put back the tokens of emails that were not handed over. The buckets are locked in the order of `take_tokens`, whatever
+-- order they lie in: or a claim and a give-back would each hold the bucket that the other waits for.
 create function return_tokens(p_message_id text, p_number int) returns void language sql as
 $$
-    update rate_limits set tokens = least(bucket_size(emails_per_second), tokens + p_number)
-     where p_number > 0 and name in (p_message_id, '*')
+    with locked as materialized (
+        select name from rate_limits where p_number > 0 and name in (p_message_id, '*') order by name for update)
+    update rate_limits as bucket set tokens = least(bucket_size(emails_per_second), tokens + p_number)
+      from locked where bucket.name = locked.name
 $$;

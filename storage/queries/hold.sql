@@ -12,7 +12,7 @@ select set_config('sendgate.actor', :actor, true) || set_config('sendgate.reason
 insert into hold (actor, reason) values (:actor, :reason) on conflict do nothing;
 
 -- name: get^
-select h.actor, h.reason, h.since, (select count(*) from recipients where status = 'claimed') as in_flight
+select h.actor, h.reason, h.since, (select coalesce(sum(unsettled), 0) from claims) as in_flight
   from (select 1) as always left join hold as h on true;
 
 -- name: release$

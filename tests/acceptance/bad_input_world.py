@@ -19,6 +19,7 @@ from temporalio.client import Client
 from client.cli.app import run
 from client.local.ports import HOST
 from client.local.postgres import PostgresCluster, free_port
+from models.api_keys import Role
 from models.audience import Audience
 from models.message import MessageStatus
 from models.schedule import Throttle
@@ -194,6 +195,16 @@ async def one_message_in_each_status(world: World) -> None:
     words["no_match"] = await harness.draft(audience=Audience(lists=("everybody",), where={"city": "Oslo"}))
     words["excluding"] = await harness.draft(
         audience=Audience(lists=("everybody",), exclude_recipients_of=(words[S.SENDING],))
+    )
+
+
+async def one_of_everything(world: World) -> None:
+    """A message in each status, two in doubt in the sent one, somebody suppressed, and a key."""
+    await one_message_in_each_status(world)
+    await world.harness.use_cases.suppress(["gone@example.com"], reason="asked by phone")
+    await world.harness.use_cases.create_key("old", Role.VIEWER)
+    await world.harness.pool.execute(
+        "update recipients set status = 'in_doubt' where message_id = $1 and contact_id <= 2", world.words[S.SENT]
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.async_api import expect
 
 from models.message import MessageStatus
-from tests.browser.conftest import Served
+from tests.browser.conftest import Served, drop_file
 from tests.browser.test_accessible import check
 
 
@@ -97,14 +97,7 @@ async def test_the_same_without_javascript(served: Served) -> None:
 async def test_a_file_that_is_dropped_is_imported(served: Served) -> None:
     page = await served.open()
     await page.goto("/contacts/import")
-    await page.evaluate(
-        """() => {
-            const data = new DataTransfer();
-            data.items.add(new File(["email\\nada@example.org\\nnobody\\n"], "people.csv", { type: "text/csv" }));
-            document.querySelector("[data-drop]").dispatchEvent(
-                new DragEvent("drop", { dataTransfer: data, bubbles: true, cancelable: true }));
-        }"""
-    )
+    await drop_file(page, "email", "ada@example.org", "nobody")
     await page.fill("#list", "dropped")
     await page.click("button:has-text('Import')")
     await expect(page.locator("#result")).to_have_text("1 created, 0 updated, 1 rejected, into dropped")

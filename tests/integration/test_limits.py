@@ -9,7 +9,7 @@ from models.commands import Command, Verb
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
 from storage import commands
-from storage.database import Pool
+from storage.database import Pool, open_pool
 from storage.sending import Sending
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
@@ -18,6 +18,14 @@ from tests.harness import Harness, asked_by
 async def test_a_connection_frozen_inside_a_transaction_is_cut(pool: Pool) -> None:
     """It would keep its locks, and with the hold's everybody else out."""
     assert await pool.fetchval("show idle_in_transaction_session_timeout") == "30s"
+
+
+async def test_a_claim_survives_a_crash_however_the_database_is_set(pool: Pool, database_url: str) -> None:
+    """One that is forgotten after its email has left would be mailed again."""
+    name = await pool.fetchval("select current_database()")
+    await pool.execute(f'alter database "{name}" set synchronous_commit = off')
+    async with open_pool(database_url) as opened:
+        assert await opened.fetchval("show synchronous_commit") == "on"
 
 
 async def test_recipients_are_streamed_once_each_over_many_pages(harness: Harness) -> None:

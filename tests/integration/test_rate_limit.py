@@ -11,6 +11,7 @@ import pytest
 from models.message import MessageStatus
 from storage.database import Pool
 from storage.sending import ALL_MESSAGES, limit_rate
+from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 
 
@@ -63,6 +64,40 @@ async def test_what_is_not_handed_over_gives_its_tokens_back(pool: Pool) -> None
     assert await pool.fetchval("select tokens from rate_limits") == before + 15
     await pool.fetchval("select return_tokens('m', 1000)")
     assert await pool.fetchval("select tokens from rate_limits") == 100  # a bucket holds a second's
+
+
+async def test_a_worker_that_starts_anew_grants_nothing(pool: Pool) -> None:
+    """It sets the limit of all messages, which may be another one: what the bucket holds stays."""
+    await limit_rate(pool, ALL_MESSAGES, 100)
+    await pool.execute("update rate_limits set tokens = 3, counted_at = clock_timestamp() + interval '1 hour'")
+    await limit_rate(pool, ALL_MESSAGES, 200)
+    assert await take(pool, "m", 3) == (3, timedelta(0))
+    assert (await take(pool, "m", 1))[0] == 0
+
+
+async def test_a_give_back_never_holds_the_bucket_that_a_claim_waits_for(pool: Pool) -> None:
+    """Both lock that of all messages first, in whatever order the two lie on the disk."""
+    await limit_rate(pool, "m", 100)
+    await limit_rate(pool, ALL_MESSAGES, 100)
+    async with pool.acquire() as claiming, claiming.transaction():
+        await claiming.execute("select from rate_limits where name = $1 for update", ALL_MESSAGES)
+        async with pool.acquire() as giving:
+            await giving.execute("set enable_indexscan = off; set enable_bitmapscan = off")
+            give_back = asyncio.create_task(giving.execute("select return_tokens('m', 1)"))
+
+            async def waits() -> bool:
+                waiting: bool = await pool.fetchval(
+                    "select exists (select from pg_stat_activity where pid = $1 and wait_event_type = 'Lock')",
+                    giving.get_server_pid(),
+                )
+                return waiting
+
+            await eventually(waits)
+            await claiming.execute("select from rate_limits where name = 'm' for update nowait")
+            await claiming.execute("commit")
+            await give_back
+            await claiming.execute("begin")
+            await giving.execute("reset all")
 
 
 async def test_the_narrower_of_two_limits_counts_and_both_are_taken_from(pool: Pool) -> None:

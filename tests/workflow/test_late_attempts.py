@@ -70,3 +70,19 @@ async def test_a_beginning_that_comes_too_late_begins_paused(virtual: VirtualHar
         await story.go(["12:40 resume"])
         await to_the_end(virtual, story)
     assert story.got == deliveries("12:40 p1-p4")
+
+
+async def test_a_lane_that_is_tried_again_reckons_the_next_try_from_when_it_was_refused(
+    virtual: VirtualHarness, story: Story
+) -> None:
+    """Not from when the lane was asked for: that would be over, and the next try would follow at once."""
+    await story.prepare({"p1-p2": None})
+    virtual.next_hop.refusals = {"p1@example.com": [450]}
+    async with away(virtual, "function", "claim_window"):
+        await story.go(["11:59 send"], {"at": NOON, "retry": {"first_wait": "10m"}})
+        await virtual.skip_to(when("12:30"))
+    await to_the_end(virtual, story)
+    [(refused_at, _)] = virtual.next_hop.refused
+    [sent_at] = [moment for moment, address in virtual.next_hop.taken if address == "p1@example.com"]
+    assert refused_at >= when("12:29")
+    assert sent_at - refused_at >= timedelta(minutes=9)

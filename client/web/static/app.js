@@ -69,29 +69,78 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
+// -- the server may be away: one calm line says so, and whatever answers next takes it back
+
+const AWAY = "Sendgate cannot be reached. What stands here is as it was, and catches up by itself.";
+const SIGNED_OUT = "You are signed out, so this page does not keep up any more. Load it again to sign in.";
+const NOT_SENT = "Sendgate cannot be reached, so nothing was sent. What you typed is still here: try again in a moment.";
+const PATIENCE_MS = 10_000;
+
+function tell(sentence) {
+  const line = document.getElementById("reach");
+  if (line.textContent !== sentence) line.textContent = sentence; // said once, not at every look
+}
+
+// A form goes off only when somebody is there to take it: else the browser's own page would take the place of what was typed.
+let knocking = false, goes;
+
+document.addEventListener("submit", async (event) => {
+  const form = event.target, button = event.submitter;
+  if (form.method !== "post" || form === goes) return;
+  event.preventDefault();
+  if (knocking) return;
+  knocking = true;
+  try {
+    const icon = document.querySelector("link[rel=icon]").href;
+    const answer = await fetch(icon, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE_MS) });
+    if (answer.status >= 500) return tell(NOT_SENT); // of what stands before Sendgate
+  } catch (error) {
+    // One who only takes long may still answer: a stop is never held back for that.
+    if (error.name !== "TimeoutError") return tell(NOT_SENT);
+  } finally {
+    knocking = false;
+  }
+  tell("");
+  goes = form;
+  form.requestSubmit(button);
+  goes = null;
+});
+
 // -- pages that keep up: the parts marked data-live are taken from the page as it is now, and changed where they differ
 
 const POLL_MS = 2000;
-let asking = false;
+const menuIsOpen = () => document.querySelector("details[data-menu][open]") !== null;
+let asking = false, missed = false, again;
 
 async function refresh() {
-  // What somebody is about to press stays where it is.
-  if (asking || document.hidden || document.querySelector("details[data-menu][open]")) return;
+  if (document.hidden) return; // whoever looks at it again asks
+  missed = asking || menuIsOpen(); // what somebody is about to press stays where it is
+  if (missed) return;
   asking = true;
+  clearTimeout(again);
   try {
-    const answer = await fetch(location.href, { headers: { Accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(PATIENCE_MS) });
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (!answer.ok || answer.redirected || document.querySelector("details[data-menu][open]")) return;
+    if (answer.status >= 500) throw new Error(answer.statusText); // the database, or what stands before us
+    tell(answer.redirected ? SIGNED_OUT : ""); // nothing else leads elsewhere from a page that keeps up
+    missed ||= menuIsOpen();
+    if (!answer.ok || answer.redirected || missed) return;
     for (const part of document.querySelectorAll("[data-live]")) {
       const now = part.id && fresh.getElementById(part.id);
       if (now) morph(part, now);
     }
   } catch {
-    // The server is away: the next look may find it.
+    tell(AWAY);
+    again = setTimeout(refresh, POLL_MS);
   } finally {
     asking = false;
+    if (missed) refresh(); // or, while a menu is open, as it closes
   }
 }
+
+document.addEventListener("toggle", (event) => {
+  if (missed && event.target.matches("details[data-menu]:not([open])")) refresh();
+}, true);
 
 function morph(old, now) {
   for (const { name, value } of [...now.attributes]) if (old.getAttribute(name) !== value) old.setAttribute(name, value);
@@ -117,10 +166,19 @@ function morph(old, now) {
 
 const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 
-const stream = document.querySelector("[data-stream]");
-if (stream) {
+const stream = document.querySelector("[data-stream]"), polled = document.querySelector("[data-live=poll]");
+
+function follow() {
   const events = new EventSource(stream.dataset.stream);
   events.addEventListener("change", refresh);
   events.addEventListener("end", () => { events.close(); refresh(); });
-} else if (document.querySelector("[data-live=poll]")) setInterval(refresh, POLL_MS);
-document.addEventListener("visibilitychange", () => { if (stream || document.querySelector("[data-live=poll]")) refresh(); });
+  events.addEventListener("error", () => {
+    refresh(); // which says whether somebody is there
+    // The browser connects again by itself, but not after an answer that is an error.
+    if (events.readyState === EventSource.CLOSED) setTimeout(follow, POLL_MS);
+  });
+}
+
+if (stream) follow();
+const looking = polled && !stream ? setInterval(refresh, POLL_MS) : undefined;
+document.addEventListener("visibilitychange", () => { if (stream || polled) refresh(); });

@@ -26,8 +26,9 @@ for (const asking of document.querySelectorAll("[data-ask]")) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const part = page.getElementById(asking.dataset.answer), here = document.getElementById(asking.dataset.answer);
       if (number === sent && part && here) here.replaceChildren(...document.importNode(part, true).childNodes);
+      tell("");
     } catch {
-      // The server is away; the button says so.
+      tell(AWAY);
     }
   }
 }

@@ -10,11 +10,28 @@ import asyncio
 import pytest
 from aiosmtplib.protocol import SMTPProtocol
 
+from activities.ports import Taken
 from activities.smtp import SmtpTransport
+from activities.smtp.lines import Line
 from models.recipient import Outcome, Verdict
 from tests.eventually import eventually
+from tests.integration.smtp_transport.canned import SILENCE, canned
 from tests.integration.smtp_transport.transports import CONTENT, Allow, email, hand_over, on_both_loops, transport
 from tests.smtp_log_server import SmtpLogServer
+
+
+class OneLeft:
+    """A bag with one email."""
+
+    def __init__(self) -> None:
+        self._left = [(0, email())]
+        self.verdicts: list[Verdict] = []
+
+    def take(self) -> Taken | None:
+        return self._left.pop() if self._left else None
+
+    def settle(self, place: int, outcome: Outcome) -> None:
+        self.verdicts.append(outcome.verdict)
 
 
 @pytest.mark.parametrize(
@@ -102,6 +119,65 @@ async def test_canceled_while_connecting_gives_back() -> None:
     await way.aclose()
     server.close()
     await server.wait_closed()
+
+
+@on_both_loops
+async def test_let_go_while_connecting_gives_back_and_leaves_nothing_open() -> None:
+    """A stop does not wait for a server that says nothing."""
+    async with canned() as server:
+        server.answer({"EHLO": SILENCE})
+        way = transport(server)
+        bag = OneLeft()
+        waiting = asyncio.create_task(way.hand_over_each(bag, Allow()))
+        await eventually(lambda: "EHLO" in server.commands)
+        way.let_go(bag)
+        assert (await asyncio.wait({waiting}, timeout=5))[0], "it waits for the server"  # wait_for would cancel it
+        assert bag.verdicts == [Verdict.NOT_HANDED_OVER]
+        assert not way._queues, "it remembers a bag that is gone"
+        await eventually(lambda: not server.writers)
+        server.answer({})
+        assert (await hand_over(way)).verdict is Verdict.SENT  # the place was not lost
+
+
+@on_both_loops
+async def test_let_go_or_canceled_as_the_connection_opens_leaves_no_line_that_nobody_knows() -> None:
+    async with canned() as server:
+        way = transport(server, connections=1)
+        opened = asyncio.Event()
+        original = way._opener.open
+
+        async def open_and_tell() -> Line | Outcome:
+            line = await original()
+            opened.set()
+            return line
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(way._opener, "open", open_and_tell)
+            task = hand_over(way)
+            await opened.wait()
+            task.cancel()
+            await task
+        await eventually(lambda: len(server.writers) == way._pool.working)
+        assert (await hand_over(way)).verdict is Verdict.SENT
+        assert len(server.writers) == 1
+
+
+@on_both_loops
+async def test_nothing_begins_on_a_connection_that_opened_after_the_stop() -> None:
+    async with canned() as server:
+        server.answer({"EHLO": SILENCE})
+        way = transport(server)
+        is_stopped = False
+        task = hand_over(way, permit=Allow(start=lambda: not is_stopped))
+        await eventually(lambda: "EHLO" in server.commands)
+        is_stopped = True
+        server.answer({})
+        server.say(b"250 PIPELINING\r\n")
+        assert (await task).verdict is Verdict.NOT_HANDED_OVER
+        assert "MAIL" not in " ".join(server.commands)
+        is_stopped = False
+        assert (await hand_over(way)).verdict is Verdict.SENT
+        assert server.connections == 1  # it was kept
 
 
 @on_both_loops

@@ -78,6 +78,15 @@ async def test_without_pipelining_an_envelope_waits_for_the_reply_to_the_body() 
         ({"body": ["550 5.7.1 Spam", "250 Ok"]}, [B, S, S], 1),
         ({"body": ["451 4.3.0 Later", "250 Ok"]}, [D, S, S], 1),
         ({"body": ["421 4.3.2 Bye", "250 Ok"]}, [D, S, S], 2),
+        (  # what was refused behind it stays refused, and is not asked again
+            {
+                "body": ["421 4.3.2 Bye", "250 Ok"],
+                "RCPT": ["250 Ok", "550 5.1.1 No", "250 Ok"],
+                "DATA": ["354 Go", "503 No", "354 Go"],
+            },
+            [D, B, S],
+            2,
+        ),
         ({"body": [CLOSE, "250 Ok"]}, [DOUBT, S, S], 2),
         ({"body": ["250 Ok", CLOSE, "250 Ok"]}, [S, DOUBT, S], 2),
         ({"MAIL": ["250 Ok", "421 4.3.2 Enough", "250 Ok"]}, [S, S, S], 2),
@@ -140,7 +149,7 @@ async def test_a_server_that_throws_away_what_comes_behind_a_body_gets_them_apar
 async def test_who_may_not_be_begun_stays_in_the_bag() -> None:
     async with canned() as server:
         pile = Pile()
-        may_start = iter([True, True])  # before and after the wait for the connection
+        may_start = iter([True, True, True])  # before and after the wait for a place, and once the line is open
         permit = Allow(start=lambda: next(may_start, False))
         assert await hand_over_all(transport(server, connections=1), pile, permit) == [S, None, None]
         assert server.packets[-1] == BODY

@@ -17,6 +17,7 @@ import pytest
 from activities.smtp import SmtpTransport, opening, pool
 from activities.smtp.lines import Line
 from models.recipient import Outcome, Verdict
+from tests.clock import Clock
 from tests.eventually import eventually
 from tests.integration.smtp_transport.canned import SILENCE, canned
 from tests.integration.smtp_transport.transports import (
@@ -66,6 +67,17 @@ async def test_one_attempt_speaks_for_all_and_none_follows_it_at_once(smtp_serve
     outcomes = await hand_over_many(way, 200, side_by_side=50)
     assert set(outcomes) == {Outcome(Verdict.NO_SERVER, None, 554, "5.7.1", "5.7.1 Not you")}
     assert smtp_server.seen()["connect"] == 1
+
+
+@pytest.mark.parametrize("host", ["smtp..example.com", f"{'x' * 64}.example.com", "smtp.example.com\n"])
+@on_both_loops
+async def test_a_name_that_can_be_none_is_no_server_and_is_named(host: str) -> None:
+    """Neither SMTP nor a socket says so, but Python: nobody must be left claimed by it."""
+    way = SmtpTransport(host, 25)
+    outcome = await hand_over(way)
+    assert outcome.verdict is Verdict.NO_SERVER
+    assert f"Error connecting to {host.strip()}" in (outcome.reply or "")
+    await way.aclose()
 
 
 @pytest.mark.usefixtures("endless_wait")
@@ -118,16 +130,6 @@ async def test_when_the_server_is_back_it_is_found(smtp_server: SmtpLogServer) -
     smtp_server.set(greeting="220 Hello")
     assert (await hand_over_when_it_connects(way)).verdict is Verdict.SENT
     assert {outcome.verdict for outcome in await hand_over_many(way, 50)} == {Verdict.SENT}
-
-
-class Clock:
-    """A time that passes when it is told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

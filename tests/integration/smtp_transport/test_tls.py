@@ -5,12 +5,13 @@ Every test runs on asyncio's event loop and on uvloop's.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 
 import pytest
 
 from models.recipient import Verdict
-from tests.integration.smtp_transport.transports import Allow, hand_over, on_both_loops, transport
+from tests.integration.smtp_transport.transports import CONTENT, Allow, email, hand_over, on_both_loops, transport
 from tests.secured_server import Secured, secured_server, trusting
 from tests.smtp_log_server import SmtpLogServer
 
@@ -50,6 +51,27 @@ async def test_a_certificate_that_is_not_trusted_is_no_server(secured: tuple[str
     assert outcome.verdict is Verdict.NO_SERVER
     assert "certificate" in (outcome.reply or "").lower()
     assert server.received == []
+
+
+@on_both_loops
+async def test_beneath_tls_a_body_that_was_written_may_have_left_whatever_the_buffer_says(
+    smtp_server: SmtpLogServer,
+) -> None:
+    """It counts what is not encrypted yet, or what is, as the loop likes: the dot may be with the kernel."""
+    smtp_server.set(tls=True, stop_reading=True)
+    written = asyncio.Event()
+
+    def note() -> bool:
+        written.set()
+        return True
+
+    large = CONTENT + (b"x" * 70 + b"\r\n") * 200_000
+    way = transport(smtp_server, tls="tls", tls_context=trusting())
+    task = hand_over(way, email(content=large), Allow(write_body=note))
+    await written.wait()
+    await asyncio.sleep(0)
+    task.cancel()
+    assert (await task).verdict is Verdict.IN_DOUBT
 
 
 @on_both_loops
