@@ -102,7 +102,7 @@ async def _answer(visit: Visit, message: Message | None) -> Response:
 
 
 async def _show_other(visit: Visit, message: Message | None, content: MessageContent) -> Response:
-    """Say that somebody else has saved the draft; what was typed stays, and can be saved over what they did."""
+    """Say that the draft was changed meanwhile; what was typed stays, and can be saved over that."""
     assert message is not None, "a new draft is nobody else's"
     theirs = await visit.use.message(message.id)
     differ = differing(content, content_of(theirs))

@@ -223,14 +223,14 @@ async def test_a_save_over_somebody_else_s_is_refused_until_somebody_says_so(sit
     for _ in range(2):  # the button beside the others never saves over it
         shown = await site.send(filled(mine, do="save", text="an hour"))
         assert shown.status == 409
-        assert "Somebody else has saved this draft meanwhile" in shown.text
+        assert "This draft was changed after you had opened it, so yours is not saved" in shown.text
         changed_at = (await site.harness.use_cases.message(message_id)).updated_at
-        assert f"They saved it at {Clock('UTC').second(changed_at)}" in shown.text
+        assert f"It was changed at {Clock('UTC').second(changed_at)}" in shown.text
         assert "The two differ in: subject, text." in shown.text
         assert value_of(shown, "text") == "an hour"
         assert (await site.harness.use_cases.message(message_id)).text == "two hours"
         mine = shown.form("Save")
-    other = await site.get(next(path for text, path in shown.links.items() if "their version" in text))
+    other = await site.get(next(path for text, path in shown.links.items() if "as it is now" in text))
     assert (value_of(other, "subject"), value_of(other, "text")) == ("Theirs", "two hours")
     (over,) = [b for b in shown.tree.all("button") if b.attributes.get("name") == "over"]
     await site.send(other.form("Save"), do="save", name="saved once more")
@@ -253,7 +253,8 @@ async def test_the_same_form_sent_twice_is_no_conflict(site: Site) -> None:
 async def test_a_form_that_says_no_version_saves_over_none(site: Site) -> None:
     message_id = await site.harness.draft()
     form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
-    for seen in ([], "", XSS, "2026-01-01T00:00:00", "9999-99-99"):
+    unread: list[str | list[str]] = [[], "", XSS, "2026-01-01T00:00:00", "9999-99-99"]
+    for seen in unread:
         shown = await site.send(filled(form, do="save", text="an hour", seen=seen))
         assert shown.status == 409
         assert value_of(shown, "text") == "an hour"
@@ -264,17 +265,17 @@ async def test_of_two_saves_at_the_same_moment_one_is_told(site: Site) -> None:
     """Both have passed every check before either stores: what decides is the statement that stores."""
     message_id = await site.harness.draft()
     form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
-    blocked = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
-    async with site.harness.pool.acquire() as connection:
-        async with connection.transaction():
-            await connection.execute("select from messages where id = $1 for update", message_id)
-            saves = [asyncio.create_task(site.send(filled(form, do="save", text=text))) for text in ("one", "two")]
+    pool = site.harness.pool
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 
-            async def both_wait() -> bool:
-                return bool(await connection.fetchval(blocked) == 2)
+    async def both_wait() -> bool:
+        return bool(await pool.fetchval(waiting) == 2)  # in a transaction it would see the same at every look
 
-            await eventually(both_wait)
-        shown = await asyncio.gather(*saves)
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select from messages where id = $1 for update", message_id)
+        saves = [asyncio.create_task(site.send(filled(form, do="save", text=text))) for text in ("one", "two")]
+        await eventually(both_wait)
+    shown = await asyncio.gather(*saves)
     assert sorted(each.status for each in shown) == [200, 409]
     (refused,) = [each for each in shown if each.status == 409]
     assert (await site.harness.use_cases.message(message_id)).text != value_of(refused, "text")
