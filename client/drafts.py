@@ -186,8 +186,7 @@ class Drafts:
         if contact_id is not None:
             contact: Contact | None = await contacts.get_contact(connection, contact_id)
         else:
-            sample = (await audiences.preview(connection, audience, sample=1)).sample
-            contact = sample[0] if sample else None
+            contact = next(iter(await audiences.first(connection, audience)), None)
         if contact is None:
             return ClaimedRecipient(0, "somebody@example.com", 1, None, {})
         return ClaimedRecipient(contact.id, contact.address, 1, contact.time_zone, contact.attributes)

@@ -99,6 +99,29 @@ async def test_counting_needs_only_the_fields_of_the_audience(site: Site) -> Non
     assert "3 contacts" in site.shown(response).tree.one("div", id="count").text
 
 
+async def test_nobody_is_counted_before_the_page_is_there(site: Site, counts: list[str]) -> None:
+    message_id = await site.harness.draft()
+    draft = f"/messages/{message_id}/edit"
+    refused = await save(site, **(GOOD | {"name": ""}))
+    counts.clear()
+    for shown in (await site.get("/messages/new"), await site.get(draft), refused):
+        assert "Not counted yet." in shown.tree.one("div", id="count").text
+        (asking,) = [each for each in shown.tree.all("section") if "data-ask" in each.attributes]
+        assert "data-at-once" in asking.attributes, "the script does not ask"
+    assert counts == []
+    shown = await site.press(draft, "Save", do="count")
+    assert "preview" in counts
+    assert "3 contacts" in shown.tree.one("div", id="count").text
+
+
+async def test_a_list_that_is_no_more_is_said_before_anybody_counts(site: Site) -> None:
+    message_id = await site.harness.draft()
+    await site.harness.pool.execute("delete from lists where name = 'everybody'")
+    shown = await site.get(f"/messages/{message_id}/edit")
+    assert "There is no list 'everybody'" in wrong(shown)["lists"]
+    assert "It cannot be counted like this." in shown.text
+
+
 UNFIT: list[tuple[str, str]] = [
     ("name", ""),
     ("name", BREAKS),
