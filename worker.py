@@ -53,6 +53,7 @@ logger = logging.getLogger("worker")
 GRACE = timedelta(seconds=60)
 WINDOW = 64  # rows a claim takes: what a killed lane leaves in doubt is at most this
 _COMPILED_MESSAGES_KEPT = 64
+_CONNECTIONS_OF_LANES, _CONNECTIONS_OF_BOOKS = 20, 12  # to PostgreSQL, at most
 _CANCEL_AGAIN_AFTER_SECONDS = 0.1
 #: Long enough for a workflow to hear from us that its lanes have ended, and to start others elsewhere: a worker that
 #: ends drops what it is just being given, and the workflow stands still for five seconds.
@@ -169,7 +170,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         raise InvalidInput("SENDGATE_SMTP_HOST is not set; a worker needs to know its next hop.")
     if settings.public_url is not None and settings.secret_key is None:
         raise InvalidInput("SENDGATE_PUBLIC_URL needs SENDGATE_SECRET_KEY, which signs the unsubscribe links.")
-    async with open_pool(settings.database_url.get_secret_value(), most=32, application="sendgate worker") as pool:
+    async with open_pool(
+        settings.database_url.get_secret_value(), most=_CONNECTIONS_OF_LANES, application="sendgate worker"
+    ) as pool:
         await migrate(pool)
         await limit_rate(pool, ALL_MESSAGES, settings.emails_per_second)
         client = await connect()
@@ -204,7 +207,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
 async def _keep_books(settings: Settings, stop: asyncio.Event) -> None:
     """Decide, and sweep, until `stop` is set; with connections and a client of this loop's own."""
     assert settings.database_url is not None  # as `run` has seen
-    async with open_pool(settings.database_url.get_secret_value(), most=16, application="sendgate worker") as pool:
+    async with open_pool(
+        settings.database_url.get_secret_value(), most=_CONNECTIONS_OF_BOOKS, application="sendgate worker"
+    ) as pool:
         client = await connect()
         sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
         try:
