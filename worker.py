@@ -196,8 +196,8 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             async with _in_own_thread(partial(_keep_books, settings)) as books:
                 async with running([make_lanes(client, delivery)]) as tasks:
                     logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
-                    stopped = asyncio.create_task(stop.wait())
-                    await asyncio.wait({stopped, books, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+                    ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), books, *tasks]
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 await asyncio.sleep(_FROM_LANES_TO_BOOKS_SECONDS)
         finally:
             await end(hearing)

@@ -28,7 +28,7 @@ from client.interface import (
 )
 from models.api_keys import ApiKey, NewApiKey, Role
 from models.commands import HistoryEntry
-from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression
+from models.contact import Contact, ContactChanges, ImportResult, ListSummary, Suppression, id_shown
 from models.errors import InvalidInput
 from models.hold import Hold, HoldEntry
 from models.message import ContentChanges, Message, MessageContent, MessageStatus

@@ -24,7 +24,7 @@ from client.remote import Remote, open_remote
 from models.api_keys import Role
 from models.audience import Audience
 from models.contact import ContactChanges
-from models.errors import IllegalTransition, InvalidInput, NotFound, SendgateError, Unreachable
+from models.errors import IllegalTransition, NotFound, SendgateError, Unreachable
 from models.message import ContentChanges, MessageContent, MessageStatus
 from models.recipient import RecipientStatus
 from models.schedule import Schedule
