@@ -1,4 +1,7 @@
-"""The composition root: settings → storage, SMTP → a Temporal worker, and the sweep. Run `python worker.py`.
+"""The composition root: settings → storage, SMTP → Temporal workers, and the sweep. Run `python worker.py`.
+
+Lanes have the main thread to themselves. What decides (workflows, their short activities, the sweep) has another one,
+with an event loop of its own: at full speed a stop would wait for its turn behind emails, at every step.
 
 Start as many as you like, anywhere. SIGTERM drains: lanes finish what they are handing over, give back the rest and
 return; after the grace time, 60 s, what is still running is canceled.
@@ -7,15 +10,18 @@ return; after the grace time, 60 s, what is still running is canceled.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
 import sys
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import Future
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from temporalio.client import Client
@@ -36,6 +42,7 @@ from models.unsubscribe import links_of
 from settings import Settings, read_settings
 from storage import messages
 from storage.database import Pool, migrate, open_pool
+from storage.gate_news import hear
 from storage.ledger import Ledger
 from storage.sending import ALL_MESSAGES, Sending, limit_rate
 from workflows.batch_send import BatchSendWorkflow
@@ -46,8 +53,11 @@ logger = logging.getLogger("worker")
 GRACE = timedelta(seconds=60)
 WINDOW = 64  # rows a claim takes: what a killed lane leaves in doubt is at most this
 _COMPILED_MESSAGES_KEPT = 64
+_CONNECTIONS_OF_LANES, _CONNECTIONS_OF_BOOKS = 20, 12  # to PostgreSQL, at most
 _CANCEL_AGAIN_AFTER_SECONDS = 0.1
-_BETWEEN_LANES_AND_BOOKKEEPING = timedelta(seconds=1)
+#: Long enough for a workflow to hear from us that its lanes have ended, and to start others elsewhere: a worker that
+#: ends drops what it is just being given, and the workflow stands still for five seconds.
+_FROM_LANES_TO_BOOKS_SECONDS = 1.0
 
 
 class CompiledMessages:
@@ -75,7 +85,38 @@ class CompiledMessages:
 
 
 def make_workers(client: Client, pool: Pool, settings: Settings, transport: Transport) -> list[Worker]:
-    """Build the two workers of a process: lanes, and bookkeeping with workflows, which still answers as lanes end."""
+    """Build both workers, lanes first, for one event loop: bookkeeping still answers as the lanes end."""
+    return [make_lanes(client, make_delivery(pool, settings, transport)), make_bookkeeping(client, pool, settings)]
+
+
+def make_delivery(pool: Pool, settings: Settings, transport: Transport) -> DeliveryActivities:
+    """Build what delivers: lanes that share the transport."""
+    secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    return DeliveryActivities(
+        Ledger(pool),
+        transport,
+        CompiledMessages(pool, public_url=settings.public_url, secret_key=secret_key),
+        lease=settings.lease,
+        conversations=settings.smtp_connections,
+    )
+
+
+def make_lanes(client: Client, delivery: DeliveryActivities) -> Worker:
+    """Build the worker that delivers."""
+    return Worker(
+        client,
+        task_queue=DELIVERY_QUEUE,
+        activities=[delivery.deliver],
+        # Many messages go on side by side: lanes are light, and take turns at the connections.
+        max_concurrent_activities=100,
+        # A lane hears of its cancellation with the answer to a heartbeat: the default throttle means seconds.
+        max_heartbeat_throttle_interval=timedelta(seconds=1),
+        graceful_shutdown_timeout=GRACE,
+    )
+
+
+def make_bookkeeping(client: Client, pool: Pool, settings: Settings) -> Worker:
+    """Build the worker that decides: workflows, and the short activities that they wait for."""
     sending = Sending(pool, max_late=settings.max_late)
     audience = AudienceActivities(
         sending,
@@ -86,25 +127,7 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
     )
     gate = GateActivities(sending)
     progress = ProgressActivities(sending)
-    secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
-    delivery = DeliveryActivities(
-        Ledger(pool),
-        transport,
-        CompiledMessages(pool, public_url=settings.public_url, secret_key=secret_key),
-        lease=settings.lease,
-        conversations=settings.smtp_connections,
-    )
-    lanes = Worker(
-        client,
-        task_queue=DELIVERY_QUEUE,
-        activities=[delivery.deliver],
-        # Many messages go on side by side: lanes are light, and take turns at the connections.
-        max_concurrent_activities=100,
-        # A lane hears of its cancellation with the answer to a heartbeat: the default throttle means seconds.
-        max_heartbeat_throttle_interval=timedelta(seconds=1),
-        graceful_shutdown_timeout=GRACE,
-    )
-    bookkeeping = Worker(
+    return Worker(
         client,
         task_queue=BOOKKEEPING_QUEUE,
         workflows=[BatchSendWorkflow],
@@ -114,6 +137,7 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
             audience.resume,
             gate.close_gate,
             gate.confirm_stop,
+            gate.stop,
             gate.answer,
             progress.survey,
             progress.open_batch,
@@ -124,26 +148,16 @@ def make_workers(client: Client, pool: Pool, settings: Settings, transport: Tran
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=GRACE,
     )
-    return [lanes, bookkeeping]
 
 
 @asynccontextmanager
-async def running(
-    workers: Sequence[Worker], *, between: timedelta = timedelta(0)
-) -> AsyncIterator[list[asyncio.Task[None]]]:
-    """Run workers, and drain them in their order at the end; yields their tasks, which end early by an error alone.
-
-    `between` one's end and the next one's: long enough for a workflow to hear from us that its lanes have ended, and to
-    start others elsewhere. A worker that ends drops what it is just being given, and the workflow stands still for
-    five seconds.
-    """
+async def running(workers: Sequence[Worker]) -> AsyncIterator[list[asyncio.Task[None]]]:
+    """Run workers, and drain them in their order at the end; yields their tasks, which end early by an error alone."""
     tasks = [asyncio.create_task(worker.run()) for worker in workers]
     try:
         yield tasks
     finally:
-        for place, worker in enumerate(workers):
-            if place:
-                await asyncio.sleep(between.total_seconds())
+        for worker in workers:
             await worker.shutdown()
         await asyncio.gather(*tasks)
 
@@ -156,7 +170,9 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
         raise InvalidInput("SENDGATE_SMTP_HOST is not set; a worker needs to know its next hop.")
     if settings.public_url is not None and settings.secret_key is None:
         raise InvalidInput("SENDGATE_PUBLIC_URL needs SENDGATE_SECRET_KEY, which signs the unsubscribe links.")
-    async with open_pool(settings.database_url.get_secret_value(), most=32, application="sendgate worker") as pool:
+    async with open_pool(
+        settings.database_url.get_secret_value(), most=_CONNECTIONS_OF_LANES, application="sendgate worker"
+    ) as pool:
         await migrate(pool)
         await limit_rate(pool, ALL_MESSAGES, settings.emails_per_second)
         client = await connect()
@@ -171,19 +187,62 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             emails_per_connection=settings.smtp_emails_per_connection,
             timeout=settings.smtp_timeout,
         )
-        sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
+        delivery = make_delivery(pool, settings, transport)
+        hearing = asyncio.create_task(hear(pool, delivery.look_again))
         try:
-            workers = make_workers(client, pool, settings, transport)
             # What is loaded by now stays: the collector need not walk over it again and again.
             gc.collect()
             gc.freeze()
-            async with running(workers, between=_BETWEEN_LANES_AND_BOOKKEEPING) as tasks:
-                logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
+            async with _in_own_thread(partial(_keep_books, settings)) as books:
+                async with running([make_lanes(client, delivery)]) as tasks:
+                    logger.info("working on %s and %s", BOOKKEEPING_QUEUE, DELIVERY_QUEUE)
+                    ends: list[asyncio.Future[Any]] = [asyncio.create_task(stop.wait()), books, *tasks]
+                    await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(_FROM_LANES_TO_BOOKS_SECONDS)
+        finally:
+            await end(hearing)
+            await transport.aclose()
+
+
+async def _keep_books(settings: Settings, stop: asyncio.Event) -> None:
+    """Decide, and sweep, until `stop` is set; with connections and a client of this loop's own."""
+    assert settings.database_url is not None  # as `run` has seen
+    async with open_pool(
+        settings.database_url.get_secret_value(), most=_CONNECTIONS_OF_BOOKS, application="sendgate worker"
+    ) as pool:
+        client = await connect()
+        sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
+        try:
+            async with running([make_bookkeeping(client, pool, settings)]) as tasks:
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
             await end(sweep)
-            await transport.aclose()
+
+
+@asynccontextmanager
+async def _in_own_thread(
+    work: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+) -> AsyncIterator[asyncio.Future[None]]:
+    """Run `work` in a thread and an event loop of its own, so that it never waits for a turn in this one.
+
+    Yields its future. At the end the event that it was given is set, and its end awaited; its error comes out then.
+    """
+    begun: Future[Callable[[], object]] = Future()  # how to tell it to stop
+
+    async def main() -> None:
+        stop, loop = asyncio.Event(), asyncio.get_running_loop()
+        begun.set_result(lambda: loop.call_soon_threadsafe(stop.set))
+        await work(stop)
+
+    ended = asyncio.ensure_future(asyncio.to_thread(asyncio.run, main()))
+    tell_to_stop = await asyncio.wrap_future(begun)
+    try:
+        yield ended
+    finally:
+        with contextlib.suppress(RuntimeError):  # its loop has ended before
+            tell_to_stop()
+        await ended
 
 
 async def end(task: asyncio.Task[Any]) -> None:

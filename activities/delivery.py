@@ -65,6 +65,16 @@ class DeliveryActivities:
         self._messages = messages
         self._lease = lease
         self._conversations = conversations
+        self._lanes: list[Lane] = []  # at work
+
+    def look_again(self, message_id: str | None) -> None:
+        """Have the lanes of a message, None: all lanes, give back what is not begun, and ask before they send on.
+
+        For whoever hears that a gate has closed. It stops nothing: a lane whose gate is open after all claims again.
+        """
+        for lane in self._lanes:
+            if message_id in (None, lane.message_id):
+                lane.look_again()
 
     @activity.defn
     async def deliver(self, request: LaneRequest) -> LaneReport:
@@ -80,6 +90,8 @@ class DeliveryActivities:
             request, message, self._ledger, self._transport, lease=self._lease, conversations=self._conversations
         )
         running = asyncio.create_task(lane.run())
+        self._lanes.append(lane)
+        running.add_done_callback(lambda _: self._lanes.remove(lane))
         with heartbeats(lambda: lane.report(LaneEnd.SLICE_OVER).settled), _stopped_by_shutdown(lane):
             try:
                 return await asyncio.shield(running)
@@ -115,6 +127,7 @@ class Lane:
         self._rest_seconds = 0.0
         self._stopped = asyncio.Event()
         self._bags: list[WindowsBag] = []  # of the windows that are being handed over
+        self._told = 0  # how often it was told to look again: a window of before begins nothing more
         self._repeating = 0  # settles that have failed and are tried again
         self._began = time.monotonic()
         self._taken = 0
@@ -129,9 +142,19 @@ class Lane:
     def _is_stopping(self) -> bool:
         return self._stopped.is_set()
 
+    @property
+    def message_id(self) -> str:
+        return self._request.message_id
+
     def stop(self) -> None:
         """Start nothing more; finish what runs. Who waits for a connection waits no longer."""
         self._stopped.set()
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Give back what is not begun, and claim before anything else begins: the gate may have closed."""
+        self._told += 1
+        self._after = None  # who is given back stands before it
         for bag in self._bags:
             self._transport.let_go(bag)
 
@@ -157,6 +180,8 @@ class Lane:
                 window = await self._claim(next(counters))
                 if isinstance(window, LaneEnd):
                     end = window
+                    if end in (LaneEnd.GATE_CLOSED, LaneEnd.HELD):
+                        self.look_again()
                 elif isinstance(window, timedelta):
                     await self._rest(window.total_seconds())
                 elif window.recipients:  # else all of them were suppressed: there may be others behind
@@ -189,6 +214,7 @@ class Lane:
         Windows that overlap add to `counters` of their own: the claim of one does not wait for the other's settle.
         """
         token = uuid4()
+        told = self._told
         lease = Lease(self._lease_length)  # counted from before the claim was asked for
         try:
             claimed = await answer_within(
@@ -213,7 +239,7 @@ class Lane:
         self._taken += len(claimed)
         places = [recipient.place for recipient in claimed if recipient.place is not None]
         self._after = max(places, default=self._after)
-        return Window(token, counters, lease, claimed)
+        return Window(token, counters, lease, claimed, told)
 
     def _last_place(self) -> Place | None:
         """Return the place behind which to claim; now and then none, for those given back or resent before it."""
@@ -231,7 +257,7 @@ class Lane:
         await self._settle(window, outcomes)
         if unforeseen is not None:
             raise unforeseen
-        if not self._is_stopping and all(_is_back_off(outcome) for outcome in outcomes):
+        if window.told == self._told and all(_is_back_off(outcome) for outcome in outcomes):
             return LaneEnd.NO_SERVER
         return None
 
@@ -240,7 +266,7 @@ class Lane:
 
         Never outlives the lease.
         """
-        permit = _Permit(self, window.lease)
+        permit = _Permit(self, window)
         bag = WindowsBag(self._message, window.recipients)
         self._bags.append(bag)
         # Each conversation settles what it takes, even when it is aborted.
@@ -356,16 +382,16 @@ class Lane:
 class _Permit:
     """See `activities.ports.Permit`."""
 
-    def __init__(self, lane: Lane, lease: Lease) -> None:
+    def __init__(self, lane: Lane, window: Window) -> None:
         self._lane = lane
-        self._lease = lease
+        self._window = window
 
     def may_start(self) -> bool:
-        return not self._lane._is_stopping and self._lease.is_usable()
+        return self._window.told == self._lane._told and self._window.lease.is_usable()
 
     def may_write_body(self) -> bool:
         # A conversation that runs is finished when the lane stops: stopping it would only make more work.
-        return self._lease.is_usable()
+        return self._window.lease.is_usable()
 
 
 def _is_back_off(outcome: Outcome) -> bool:

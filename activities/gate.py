@@ -27,21 +27,35 @@ class GateActivities:
         return await self._sending.close_gate(request.message_id, request.generation, request.command, request.number)
 
     @activity.defn
+    async def stop(self, request: CommandRequest) -> MessageStatus:
+        """Close the gate, wait until nothing is in flight, and write status and receipt; return the status.
+
+        Killed in the middle it leaves the gate closed; repeated, it goes on there.
+        """
+        with heartbeats():
+            await self.close_gate(request)
+            return await self._confirmed(request)
+
+    @activity.defn
     async def confirm_stop(self, request: CommandRequest) -> MessageStatus:
+        """Do what `stop` does once the gate is closed: for sends that began when it was an activity of its own."""
+        with heartbeats():
+            return await self._confirmed(request)
+
+    async def _confirmed(self, request: CommandRequest) -> MessageStatus:
         """Wait until nothing is in flight, then write status and receipt in one transaction; return the status.
 
         What a dead worker holds is in flight until its lease is over.
         """
         look_again_after = _FIRST_LOOK_SECONDS
-        with heartbeats():
-            while True:
-                status = await self._sending.confirm_stop(
-                    request.message_id, request.generation, request.command, request.number
-                )
-                if status is not None:
-                    return status
-                await asyncio.sleep(look_again_after)
-                look_again_after = min(look_again_after * 1.15, _SLOWEST_LOOK_SECONDS)
+        while True:
+            status = await self._sending.confirm_stop(
+                request.message_id, request.generation, request.command, request.number
+            )
+            if status is not None:
+                return status
+            await asyncio.sleep(look_again_after)
+            look_again_after = min(look_again_after * 1.15, _SLOWEST_LOOK_SECONDS)
 
     @activity.defn
     async def answer(self, request: AnswerRequest) -> MessageStatus | None:

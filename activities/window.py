@@ -20,6 +20,7 @@ class Window:
     counters: str
     lease: Lease
     recipients: list[ClaimedRecipient]
+    told: int  # how often the lane had been told to look again when it asked for this
 
 
 #: Of one that was taken: what is true of it until it is settled, and for good if whoever took it broke down.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 from activities.ports import RenderingFailed, Transport
 from activities.rendering import attributes_named, check_links, check_templates, compile_message
@@ -11,7 +12,7 @@ from models.audience import Audience
 from models.commands import Verb
 from models.contact import Contact, check_address, id_shown, is_storable
 from models.content import check_content
-from models.errors import InvalidInput, NotFound, blaming
+from models.errors import ChangedMeanwhile, InvalidInput, NotFound, blaming
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.recipient import ClaimedRecipient, Outcome, Verdict
 from models.transitions import require
@@ -39,12 +40,16 @@ class Drafts:
             message_id = await messages.insert(connection, content)
         return await self.message(message_id)
 
-    async def edit(self, message_id: str, content: MessageContent) -> Message:
+    async def edit(self, message_id: str, content: MessageContent, *, seen: datetime | None = None) -> Message:
+        """With `seen`, an `updated_at`, only over that version; else ChangedMeanwhile, unless both say the same."""
         async with self._pool.acquire() as connection:
             require((await messages.get(connection, message_id)).status, Verb.EDIT)
             await self.check_content(connection, content)
-            if not await messages.replace_content(connection, message_id, content):
-                require((await messages.get(connection, message_id)).status, Verb.EDIT)
+            if not await messages.replace_content(connection, message_id, content, seen=seen):
+                now = await messages.get(connection, message_id)
+                require(now.status, Verb.EDIT)
+                if content_of(now) != content:
+                    raise ChangedMeanwhile(now.updated_at)
         return await self.message(message_id)
 
     async def change(self, message_id: str, changes: ContentChanges) -> Message:
@@ -168,7 +173,7 @@ class Drafts:
         missing = await messages.missing(connection, content.audience.exclude_recipients_of)
         if missing:
             raise InvalidInput(
-                f"There is no message {missing[0]} whose recipients could be excluded.",
+                f"There is no message {id_shown(missing[0])} whose recipients could be excluded.",
                 field="audience.exclude_recipients_of",
             )
 
@@ -181,8 +186,7 @@ class Drafts:
         if contact_id is not None:
             contact: Contact | None = await contacts.get_contact(connection, contact_id)
         else:
-            sample = (await audiences.preview(connection, audience, sample=1)).sample
-            contact = sample[0] if sample else None
+            contact = next(iter(await audiences.first(connection, audience)), None)
         if contact is None:
             return ClaimedRecipient(0, "somebody@example.com", 1, None, {})
         return ClaimedRecipient(contact.id, contact.address, 1, contact.time_zone, contact.attributes)

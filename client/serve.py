@@ -81,12 +81,13 @@ async def open_app(settings: Settings, stopping: asyncio.Event) -> AsyncIterator
         await _require_key(settings, keys)
         servers = Servers(settings)
         try:
+            use = servers.use_cases(pool)
             yield create_app(
-                servers.use_cases(pool),
+                use,
                 keys,
                 Answers(pool),
                 settings,
-                web=make_web(pool, keys, settings),
+                web=make_web(pool, keys, settings, use),
                 stopping=stopping,
             )
         finally:

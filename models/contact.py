@@ -258,7 +258,7 @@ def is_storable(text: str) -> bool:
 
 def id_shown(text: str) -> str:
     """Return an id that a user typed fit for a sentence: as it is, or as `shown` does what cannot be an id."""
-    return text if text.isprintable() and 0 < len(text) <= _LONGEST_SHOWN else shown(text)
+    return text if text.isprintable() and text.split() == [text] and len(text) <= _LONGEST_SHOWN else shown(text)
 
 
 def shown(text: str) -> str:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any, ClassVar
 
 
@@ -123,6 +124,15 @@ class IllegalTransition(Refused):
 
     def __init__(self, message: str, *, status: str, allowed: Sequence[str]) -> None:
         super().__init__(message, status=status, allowed=list(allowed))
+
+
+class ChangedMeanwhile(Refused):
+    """Somebody else has changed the draft since it was read; to store this would undo what they did."""
+
+    code = "changed_meanwhile"
+
+    def __init__(self, changed_at: datetime) -> None:
+        super().__init__("Somebody else has changed the draft meanwhile.", changed_at=changed_at)
 
 
 class ExclusionNotFinal(Refused):

@@ -97,20 +97,26 @@ async def preview(connection: Connection, audience: Audience, sample: int = 5) -
     excludes = audience.exclude_lists or audience.exclude_recipients_of
     without_exclusions = audience.model_copy(update={"exclude_lists": (), "exclude_recipients_of": ()})
     before_exclusions = await size(connection, without_exclusions) if excludes else counts["count"]
-    rows = await connection.fetch(
-        "select c.*, s.reason as suppressed, array(select l.name from list_members as m"
-        " join lists as l on l.id = m.list_id where m.contact_id = c.id order by l.name) as lists"
-        f" from (select contact_id from ({kept}) as a order by contact_id limit ${len(values) + 1}) as first"
-        " join contacts as c on c.id = first.contact_id left join suppressions as s using (address_key) order by c.id",
-        *values,
-        sample,
-    )
     return Preview(
         count=counts["count"],
         suppressed=counts["suppressed"],
         excluded=max(0, before_exclusions - counts["count"]),  # people may come and go between the two
-        sample=[contact_of(row) for row in rows],
+        sample=await first(connection, audience, sample) if sample else [],
     )
+
+
+async def first(connection: Connection, audience: Audience, most: int = 1) -> list[Contact]:
+    """Return the first contacts of the audience, by id. Nobody is counted: it ends when so many are found."""
+    statement, values = audience_sql(audience)
+    rows = await connection.fetch(
+        "select c.*, s.reason as suppressed, array(select l.name from list_members as m"
+        " join lists as l on l.id = m.list_id where m.contact_id = c.id order by l.name) as lists"
+        f" from (select contact_id from ({statement}) as a order by contact_id limit ${len(values) + 1}) as first"
+        " join contacts as c on c.id = first.contact_id left join suppressions as s using (address_key) order by c.id",
+        *values,
+        most,
+    )
+    return [contact_of(row) for row in rows]
 
 
 async def zones(connection: Connection, audience: Audience) -> dict[str | None, int]:

@@ -36,6 +36,23 @@ async def ask(
     )
 
 
+async def ask_unless_answered(connection: Connection, message_id: str, generation: int, command: Command) -> bool:
+    """Record a command as asked, and return whether it has been answered already: a stop has no time for two calls."""
+    return bool(
+        await _sql.ask_unless_answered(
+            connection,
+            command_id=command.command_id,
+            message_id=message_id,
+            generation=generation,
+            verb=command.verb.value,
+            actor=command.actor,
+            reason=command.reason,
+            source=command.source,
+            requested_at=command.requested_at,
+        )
+    )
+
+
 async def is_taken(connection: Connection | Pool, message_id: str, command: Command) -> bool:
     """Whether the command's id is that of another message's command, or of another verb's."""
     return bool(

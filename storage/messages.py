@@ -43,9 +43,14 @@ async def insert(connection: Connection | Pool, content: MessageContent, *, copi
     return message_id
 
 
-async def replace_content(connection: Connection | Pool, message_id: str, content: MessageContent) -> bool:
-    """Store new content if the message is a draft; return whether it was one."""
-    return await _sql.replace_content(connection, id=message_id, **_columns(content)) is not None
+async def replace_content(
+    connection: Connection | Pool, message_id: str, content: MessageContent, *, seen: datetime | None = None
+) -> bool:
+    """Store new content if the message is a draft; return whether it was one.
+
+    With `seen` only if it was changed last at that instant: of two who saw the same version one is told False.
+    """
+    return await _sql.replace_content(connection, id=message_id, seen=seen, **_columns(content)) is not None
 
 
 async def delete(connection: Connection | Pool, message_id: str) -> bool:

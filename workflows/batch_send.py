@@ -38,6 +38,8 @@ T = TypeVar("T")
 SEARCH_STATUS = SearchAttributeKey.for_keyword("SendgateStatus")
 #: How long a stop that has been confirmed waits for its lanes to come back.
 _COURTESY = timedelta(seconds=2)
+#: Before, closing the gate and confirming were two steps, and sends that stopped so must replay so.
+_STOPS_IN_ONE_STEP = "stops in one step"
 
 
 @workflow.defn(name="BatchSendWorkflow")
@@ -219,9 +221,12 @@ class BatchSendWorkflow:
                 lambda: self._lanes.are_back or bool(self._queue) or self._lanes.need_replacing
             )
             if stop := self._queue.first_stop:
-                closing = asyncio.create_task(self._close_gate(stop))
-                self._lanes.cancel()  # in the same moment: neither waits for the other
-                await closing
+                if self._queue.is_stop_next and workflow.patched(_STOPS_IN_ONE_STEP):
+                    self._lanes.cancel()  # it is obeyed in this same moment
+                else:
+                    closing = asyncio.create_task(self._close_gate(stop))
+                    self._lanes.cancel()  # in the same moment: neither waits for the other
+                    await closing
                 return
             if self._queue:
                 # A resume of what is sending: it changes nothing.
@@ -330,8 +335,12 @@ class BatchSendWorkflow:
             await self._resume(entry)
 
     async def _stop(self, entry: NumberedCommand) -> None:
-        await self._close_gate(entry)
-        self._note_status(await self._calls.confirm_stop(entry))
+        if workflow.patched(_STOPS_IN_ONE_STEP):
+            self._gate_closed_by = entry.number
+            self._note_status(await self._calls.stop(entry))
+        else:
+            await self._close_gate(entry)
+            self._note_status(await self._calls.confirm_stop(entry))
         self._last_effective = entry.command.verb
         self._stopped_by = told(entry.command.actor, entry.command.reason)
         if not self._lanes.are_back:

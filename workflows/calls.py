@@ -43,6 +43,8 @@ _LONG: dict[str, Any] = {
     "heartbeat_timeout": timedelta(seconds=10),
     "retry_policy": _FOREVER,
 }
+#: In its first moment it closes the gate, so a worker that dies with it is noticed as soon as one of the quick ones.
+_STOP: dict[str, Any] = _LONG | {"heartbeat_timeout": timedelta(seconds=5)}
 
 
 class Calls:
@@ -110,12 +112,20 @@ class Calls:
             **_QUICK,
         )
 
+    async def stop(self, stop: NumberedCommand) -> MessageStatus:
+        return await workflow.execute_activity_method(
+            GateActivities.stop,
+            self._command_request(stop),
+            summary=f"{stop.command.verb}: close the gate, wait until nothing is in flight",
+            **_STOP,
+        )
+
     async def confirm_stop(self, stop: NumberedCommand) -> MessageStatus:
         return await workflow.execute_activity_method(
             GateActivities.confirm_stop,
             self._command_request(stop),
             summary=f"{stop.command.verb}: wait until nothing is in flight",
-            **_LONG,
+            **_STOP,
         )
 
     async def resume(self, entry: NumberedCommand) -> ResumeOutcome:

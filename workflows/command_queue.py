@@ -38,6 +38,10 @@ class CommandQueue:
         return self._waiting.pop(0)
 
     @property
+    def is_stop_next(self) -> bool:
+        return bool(self._waiting) and self._waiting[0].command.verb.is_stop
+
+    @property
     def first_stop(self) -> NumberedCommand | None:
         return next((entry for entry in self._waiting if entry.command.verb.is_stop), None)
 

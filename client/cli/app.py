@@ -58,6 +58,7 @@ _WALK_THROUGH = (
 
 #: Characters; long enough for any first sentence, which is broken into lines and never cut short.
 _LONGEST_SUMMARY = 200
+_LONGEST_USAGE = 400
 
 
 class _Tree(click.Group):
@@ -129,16 +130,27 @@ def run(arguments: Sequence[str], open_use_cases: Opener = open_use_cases) -> in
 
 def _require_text(arguments: Sequence[str]) -> None:
     for number, argument in enumerate(arguments, 1):
+        named = f"Argument {number}{_option_of(argument, arguments[number - 2] if number > 1 else '')}"
         try:
             argument.encode()
         except UnicodeEncodeError:
-            raise click.UsageError(f"Argument {number} is not UTF-8.") from None
+            raise click.UsageError(f"{named} is not UTF-8.") from None
         if "\x00" in argument:  # a shell cannot give one, but who calls `run` can
-            raise click.UsageError(f"Argument {number} has a NUL character.")
+            raise click.UsageError(f"{named} has a NUL character.")
+
+
+def _option_of(argument: str, before: str) -> str:
+    """Return ` (--reason)` for what is, or stands behind, an option, as far as a terminal can show it."""
+    option = next((each.partition("=")[0] for each in (argument, before) if each.startswith("--")), "")
+    return f" ({option})" if option.isprintable() and option else ""
 
 
 def _usage_sentence(error: click.ClickException) -> str:
     """Return click's message on one line, with where to read on."""
     sentence = " ".join(error.format_message().split()).rstrip(".")
+    if (
+        len(sentence) > _LONGEST_USAGE
+    ):  # what was typed stands in the middle: the option before it, what is wrong behind
+        sentence = f"{sentence[: _LONGEST_USAGE // 2]}…{sentence[-_LONGEST_USAGE // 2 :]}"
     context = error.ctx if isinstance(error, click.UsageError) else None
     return f"{sentence}; see `{context.command_path if context else NAME} --help`."

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
+from client.cli.inputs import WholeFrom
 from client.cli.output import Output, console_of, one_line
 from client.cli.show import add_row, table
 from client.cli.verb import family, verb
@@ -63,8 +64,8 @@ def _import_report(result: ImportResult) -> list[str]:
 
 @verb("list", examples=("sendgate contacts list", "sendgate contacts list --list newsletter --limit 20"))
 @click.option("--list", "list_name", metavar="NAME", help="Only those on this list.")
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="How many at most.")
-@click.option("--after", type=click.IntRange(0, 2**63 - 1), default=0, help="Go on behind the contact with this id.")
+@click.option("--limit", type=WholeFrom(1, 1000), default=100, show_default=True, help="How many at most.")
+@click.option("--after", type=WholeFrom(0, 2**63 - 1), default=0, help="Go on behind the contact with this id.")
 async def list_contacts(use: UseCases, out: Output, *, list_name: str | None, limit: int, after: int) -> None:
     """List people by id, with their lists; suppressed ones say why."""
     found = await use.contacts(list_name=list_name, limit=limit, after=after)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import click
 
+from client.cli.inputs import WholeFrom
 from client.cli.output import Output, one_line
 from client.cli.receipts import moment
 from client.cli.show import add_row, table
@@ -30,9 +31,9 @@ def _check(given: Mapping[str, object]) -> None:
 @click.option("--reason", metavar="TEXT", help="Put the hold, and say why; without it nothing is changed.")
 @click.option("--history", is_flag=True, help="List who put and released it, when and why; the latest first.")
 @click.option(
-    "--limit", type=click.IntRange(1, 1000), metavar="NUMBER", help="With --history: how many at most.  [default: 50]"
+    "--limit", type=WholeFrom(1, 1000), metavar="NUMBER", help="With --history: how many at most.  [default: 50]"
 )
-@click.option("--after", type=click.IntRange(1, 2**63 - 1), metavar="NEXT", help="With --history: go on there.")
+@click.option("--after", type=WholeFrom(1, 2**63 - 1), metavar="NEXT", help="With --history: go on there.")
 async def hold(
     use: UseCases, out: Output, *, reason: str | None, history: bool, limit: int | None, after: int | None
 ) -> None:

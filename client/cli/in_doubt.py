@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 import click
 
+from client.cli.inputs import WholeFrom
 from client.cli.output import Output, one_line
 from client.cli.receipts import moment, receipt_sentence
 from client.cli.verb import asked_by, family, verb
@@ -29,7 +30,7 @@ _REASON = click.option("--reason", default="", metavar="TEXT", help="Why; kept i
 )
 @_ID
 @click.option(
-    "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many are shown; --json gives all."
+    "--limit", type=WholeFrom(1), default=100, show_default=True, help="How many are shown; --json gives all."
 )
 async def list_in_doubt(use: UseCases, out: Output, *, message_id: str, limit: int) -> None:
     """List those whose email the next hop may have taken.

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
 
 from client.where import read_where
+from models.contact import shown
 from models.durations import parse_duration
 from models.schedule import parse_time
 
 #: Largest body in bytes; the same limit as `models.content` holds, met before the file is in memory.
 _BODY_LIMIT = 1024 * 1024
 _LONGEST_WAIT = timedelta(days=1)
+#: An IP address or the name of a machine; whether it is one of this machine's is seen when the API listens there.
+_HOST = re.compile(r"[0-9A-Za-z._:%-]{1,253}")
 
 
 class Body(click.ParamType[str]):
@@ -55,6 +59,75 @@ class Where(click.ParamType[dict[str, object]]):
             return read_where(str(value))
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class Whole(click.ParamType[int]):
+    """A whole number; its bounds are for the schedule to say."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return int(str(value))
+        except ValueError:
+            self.fail(f"{shown(str(value))} is not a whole number", param, ctx)
+
+
+class WholeFrom(click.IntRange):
+    """A whole number within bounds, which the help shows."""
+
+    def __init__(self, least: int, most: int | None = None) -> None:
+        super().__init__(least, most)
+        self._least, self._most = least, most
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number = Whole().convert(value, param, ctx)
+        if number < self._least or (self._most is not None and number > self._most):
+            bounds = f"at least {self._least:,}" if self._most is None else f"from {self._least:,} to {self._most:,}"
+            self.fail(f"must be {bounds}", param, ctx)
+        return number
+
+
+class Number(click.ParamType[float]):
+    """A number; its bounds are for the schedule to say."""
+
+    name = "number"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        try:
+            return float(str(value))
+        except ValueError:
+            self.fail(f"{shown(str(value))} is not a number", param, ctx)
+
+
+class Folder(click.ParamType[Path]):
+    """A folder, whether it is there already or can be made."""
+
+    name = "folder"
+
+    def convert(self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        path = Path(value)
+        if value == "":
+            self.fail("is empty; name a folder", param, ctx)
+        try:
+            if not path.expanduser().is_dir() and path.expanduser().lstat():
+                self.fail(f"{value} is not a folder", param, ctx)
+        except FileNotFoundError:
+            pass
+        except (OSError, RuntimeError) as error:  # RuntimeError: a home directory that nobody has
+            self.fail(f"{value} cannot be a folder ({getattr(error, 'strerror', None) or error})", param, ctx)
+        return path
+
+
+class Host(click.ParamType[str]):
+    """An address to listen on."""
+
+    name = "address"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        if not _HOST.fullmatch(value):
+            self.fail(f"{shown(value)} is not an address to listen on, such as 127.0.0.1 or ::1", param, ctx)
+        return value
 
 
 class When(click.ParamType[datetime]):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from client.cli.inputs import WholeFrom
 from client.cli.output import Output, one_line
 from client.cli.receipts import moment
 from client.cli.show import add_row, table
@@ -47,7 +48,7 @@ async def list_keys(use: UseCases, out: Output) -> None:
 
 
 @verb("revoke", examples=("sendgate keys revoke 3",))
-@click.argument("key_id", metavar="ID", type=click.IntRange(1, 2**63 - 1))
+@click.argument("key_id", metavar="ID", type=WholeFrom(1, 2**63 - 1))
 async def revoke(use: UseCases, out: Output, *, key_id: int) -> None:
     """Have a key open nothing from now on. Its name stays in the receipts, and is free for another key."""
     revoked = await use.revoke_key(key_id)

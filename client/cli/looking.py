@@ -12,7 +12,7 @@ from rich.live import Live
 
 from client import recipients_csv
 from client.cli import show, show_progress
-from client.cli.inputs import Seconds
+from client.cli.inputs import Seconds, WholeFrom
 from client.cli.output import Output
 from client.cli.verb import one_of, verb
 from client.interface import Progress, UseCases
@@ -100,7 +100,7 @@ async def progress(use: UseCases, out: Output, *, message_id: str) -> None:
 )
 @click.option("--csv", "as_csv", is_flag=True, help="All of them as CSV (RFC 4180, UTF-8, times in UTC).")
 @click.option(
-    "--limit", type=click.IntRange(1), default=100, show_default=True, help="How many the table shows; no other limit."
+    "--limit", type=WholeFrom(1), default=100, show_default=True, help="How many the table shows; no other limit."
 )
 async def recipients(
     use: UseCases, out: Output, *, message_id: str, statuses: Sequence[str], as_csv: bool, limit: int

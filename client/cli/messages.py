@@ -8,7 +8,7 @@ import click
 from rich.text import Text
 
 from client.cli import show
-from client.cli.inputs import Body, Where
+from client.cli.inputs import Body, Where, WholeFrom
 from client.cli.output import Output, one_line
 from client.cli.verb import Work, family, one_of, verb
 from client.emails import parts_of
@@ -134,7 +134,7 @@ def _say(out: Output, message: Message, what: str) -> None:
     type=click.Choice([status.value for status in MessageStatus]),
     help="Only these; may repeat.",
 )
-@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="How many at most.")
+@click.option("--limit", type=WholeFrom(1, 1000), default=50, show_default=True, help="How many at most.")
 @click.option("--after", metavar="NEXT", help="Go on where the page before ended.")
 async def list_messages(use: UseCases, out: Output, *, statuses: Sequence[str], limit: int, after: str | None) -> None:
     """List messages, newest first, with status and counts.
@@ -179,7 +179,7 @@ async def delete(use: UseCases, out: Output, *, message_id: str) -> None:
     check=one_of("raw", "as_json"),
 )
 @click.argument("message_id", metavar="ID")
-@click.option("--contact", "contact_id", type=click.IntRange(1, 2**63 - 1), help="Render it for this contact.")
+@click.option("--contact", "contact_id", type=WholeFrom(1, 2**63 - 1), help="Render it for this contact.")
 @click.option("--raw", is_flag=True, help="Print only the email, byte for byte as it would be sent.")
 async def preview(use: UseCases, out: Output, *, message_id: str, contact_id: int | None, raw: bool) -> None:
     """Show whom it would reach now, and the first email.

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import click
 
 from client.cli.exits import ExitCode
-from client.cli.inputs import Interval, When
+from client.cli.inputs import Interval, Number, When, Whole
 from client.cli.output import Output
 from client.cli.verb import Work
 from client.interface import UseCases
@@ -39,8 +39,10 @@ _OPTIONS = (
         help="Where it is later than --at already: send at once, on the next day at that time, or not at all."
         "  [default: send]",
     ),
-    click.option("--batch-size", type=int, metavar="N", help="Throttle: so many recipients at each turn."),
-    click.option("--max-batches", type=int, metavar="N", help="Throttle: everybody in so many batches, even in size."),
+    click.option("--batch-size", type=Whole(), metavar="N", help="Throttle: so many recipients at each turn."),
+    click.option(
+        "--max-batches", type=Whole(), metavar="N", help="Throttle: everybody in so many batches, even in size."
+    ),
     click.option("--every", type=Interval(), metavar="TIME", help="From turn to turn: 30s, 15m, 2h, PT15M."),
     click.option(
         "--ends-at",
@@ -50,13 +52,13 @@ _OPTIONS = (
     ),
     click.option(
         "--emails-per-second",
-        type=float,
+        type=Number(),
         metavar="N",
         help="Rate limit, kept over any minute. A throttle lets batches go; this spaces the emails.",
     ),
     click.option(
         "--tries",
-        type=int,
+        type=Whole(),
         metavar="N",
         help=f"Refused for now so often, a recipient has failed.  [default: {RetryRule().tries}]",
     ),

@@ -9,6 +9,7 @@ from contextlib import suppress
 import click
 
 from client.cli.exits import ExitCode
+from client.cli.inputs import Host, WholeFrom
 from client.cli.verb import Verb
 
 
@@ -17,10 +18,15 @@ from client.cli.verb import Verb
     cls=Verb,
     examples=("sendgate serve", "sendgate serve --host 0.0.0.0 --port 80"),
 )
-@click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: SENDGATE_HTTP_HOST, else 127.0.0.1]")
+@click.option(
+    "--host",
+    type=Host(),
+    metavar="ADDRESS",
+    help="Address to listen on.  [default: SENDGATE_HTTP_HOST, else 127.0.0.1]",
+)
 @click.option(
     "--port",
-    type=click.IntRange(1, 65535),
+    type=WholeFrom(1, 65535),
     metavar="PORT",
     help="Port to listen on.  [default: SENDGATE_HTTP_PORT, else 8080]",
 )

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from client.cli.exits import ExitCode, OutputClosed
+from client.cli.inputs import Folder, WholeFrom
 from client.cli.output import Output, console_of
 from client.cli.verb import Verb
 from client.local.stack_file import FILE_NAME, Stack, data_directory
@@ -30,7 +31,7 @@ _PORTS = {
 def _port_options(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
     for part, name in reversed(_PORTS.items()):
         command = click.option(
-            f"--{part}-port", type=click.IntRange(1, 65535), metavar="PORT", help=f"Port of {name}, if it must be this."
+            f"--{part}-port", type=WholeFrom(1, 65535), metavar="PORT", help=f"Port of {name}, if it must be this."
         )(command)
     return command
 
@@ -42,7 +43,7 @@ def _port_options(command: Callable[..., ExitCode]) -> Callable[..., ExitCode]:
 )
 @click.option(
     "--data",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=Folder(),
     metavar="DIR",
     help="Folder to keep everything in.  [default: SENDGATE_DATA, else ./.sendgate]",
 )

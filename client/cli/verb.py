@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from client.cli.exits import ExitCode
+from client.cli.inputs import Folder
 from client.cli.output import Output
 from client.doors import Place
 from client.interface import AskedBy, UseCases
@@ -66,7 +67,7 @@ def verb(name: str, *, examples: Sequence[str], check: Check | None = None) -> C
             **given: object,
         ) -> ExitCode:
             open_use_cases: Opener = click.get_current_context().obj
-            if url and (data or direct):
+            if url is not None and (data or direct):
                 raise click.UsageError("--url excludes --data and --direct: each names a place of its own.")
             place = Place(data=data, url=url, api_key=api_key, direct=direct)
             if check is not None:
@@ -115,7 +116,7 @@ def _common_options() -> list[click.Parameter]:
         click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document, for programs."),
         click.Option(
             ["--data"],
-            type=click.Path(file_okay=False, path_type=Path),
+            type=Folder(),
             metavar="DIR",
             help="Folder of the local stack.  [default: SENDGATE_DATA, else ./.sendgate, else the environment]",
         ),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -60,14 +61,15 @@ def read_stack(data: Path | None = None, environment: Mapping[str, str] | None =
         return Stack.model_validate_json(path.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
         if named:
-            raise Unreachable(f"No stack runs in {directory}; start it with: sendgate up --data {directory}") from None
+            start = f"sendgate up --data {shlex.quote(str(directory))}"
+            raise Unreachable(f"No stack runs in {directory}; start it with `{start}`.") from None
         return None
     except OSError as error:
         raise InvalidInput(f"{path} cannot be read: {error.strerror}.", field="data") from error
     except ValidationError as error:
-        raise InvalidInput(f"{path} is not a stack file; start the stack again with: sendgate up", field="data") from (
-            error
-        )
+        raise InvalidInput(
+            f"{path} is not a stack file; start the stack again with `sendgate up`.", field="data"
+        ) from (error)
 
 
 def write_stack(stack: Stack) -> None:

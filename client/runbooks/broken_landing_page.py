@@ -17,6 +17,8 @@ from models.commands import HistoryEntry, Verb
 from models.errors import InvalidInput
 from models.message import Message, MessageStatus
 
+_LONGEST_LINK = 400  # characters; it is in the reason, by which a later run knows what this one did
+
 
 async def broken_landing_page(run: Run, *, link: str) -> None:
     """Pause what links to a broken page, and resume it when the page is back.
@@ -28,6 +30,9 @@ async def broken_landing_page(run: Run, *, link: str) -> None:
     link = link.strip()
     if not link:
         raise InvalidInput("LINK is empty: every message contains that.", field="link")
+    if not link.isprintable() or len(link) > _LONGEST_LINK:
+        sentence = f"LINK is one line of at most {_LONGEST_LINK} characters; give the part that all the links share."
+        raise InvalidInput(sentence, field="link")
     why = run.reason(link)
     sending = await _containing(run, link, MessageStatus.SENDING)
     for message in await _containing(run, link, MessageStatus.SCHEDULED):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from client.drafts import Drafts
 from client.keys import Keys
 from client.lookups import Lookups
 from client.overview import Overview
@@ -48,11 +49,11 @@ ROUTERS = (
 )
 
 
-def make_web(pool: Pool, keys: Keys, settings: Settings) -> Web:
+def make_web(pool: Pool, keys: Keys, settings: Settings, drafts: Drafts) -> Web:
     """Put together what pages need beside the API's door."""
     secret_key = settings.secret_key.get_secret_value() if settings.secret_key else None
     lookups = Lookups(pool, missing_settings(settings.public_url, secret_key))
-    return Web(Sessions(pool, keys), Overview(pool), Templates(settings.default_time_zone), lookups)
+    return Web(Sessions(pool, keys), Overview(pool), Templates(settings.default_time_zone), lookups, drafts)
 
 
 def add_pages(app: FastAPI, web: Web) -> None:

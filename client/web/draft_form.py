@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from datetime import UTC, datetime
 from itertools import zip_longest
 
 from client.web.condition_rows import OPERATORS, Row, rows_of, where_of
@@ -29,10 +30,12 @@ FIELDS = (
     "exclude_recipients_of",
 )
 _SPARE_ROWS = 2
+_CALLED = {"html": "HTML"}
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
-def form_of(content: MessageContent) -> Form:
-    """Return the form as it is filled in for a content that is stored."""
+def form_of(content: MessageContent, *, seen: datetime | None = None) -> Form:
+    """Return the form as it is filled in for a content that is stored, of a draft that was changed last when `seen`."""
     audience = content.audience
     rows = rows_of(audience.where)
     fields = {
@@ -46,6 +49,7 @@ def form_of(content: MessageContent) -> Form:
         "lists": list(audience.lists),
         "exclude_lists": list(audience.exclude_lists),
         "exclude_recipients_of": list(audience.exclude_recipients_of),
+        "seen": [seen.isoformat()] if seen else [],
     }
     if rows is None:
         fields["where_json"] = [json.dumps(audience.where, ensure_ascii=False, indent=2)]
@@ -56,6 +60,24 @@ def form_of(content: MessageContent) -> Form:
             "where_value": [row.value for row in rows],
         }
     return Form(fields)
+
+
+def seen_in(form: Form) -> datetime:
+    """Return which version of the draft the form was opened with, or was told to be saved over.
+
+    One that cannot be read is older than any.
+    """
+    try:
+        seen = datetime.fromisoformat(form["over"] or form["seen"])
+    except ValueError:
+        return _NEVER
+    return seen if seen.tzinfo is not None else _NEVER
+
+
+def differing(mine: MessageContent, theirs: MessageContent) -> list[str]:
+    """Return in which fields two contents differ, as people call them."""
+    fields = [name for name in MessageContent.model_fields if getattr(mine, name) != getattr(theirs, name)]
+    return [_CALLED.get(name, name.replace("_", " ")) for name in fields]
 
 
 def rows_in(form: Form) -> list[Row]:

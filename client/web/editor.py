@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from client.drafts import content_of
 from client.web.addresses import HOME
 from client.web.condition_rows import OPERATORS
-from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, form_of, rows_to_show
+from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, differing, form_of, rows_to_show, seen_in
 from client.web.forms import Form
 from client.web.notices import Notice
 from client.web.pages import Page, page
@@ -18,7 +18,7 @@ from client.web.visit import Visit, Visiting, web_of
 from models.api_keys import Action
 from models.commands import Verb
 from models.contact import ListSummary
-from models.errors import InvalidInput, NotFound, Refused
+from models.errors import ChangedMeanwhile, InvalidInput, NotFound, Refused
 from models.message import Message, MessageContent, MessageStatus
 from models.transitions import require
 from storage.audience import Preview
@@ -66,27 +66,29 @@ async def create(visit: Visiting) -> Response:
 @page(router, "GET", "/messages/{message_id}/edit", needs=Action.WRITE)
 async def edit_page(visit: Visiting, message_id: str) -> Response:
     """A scheduled message is asked about first: editing it makes it a draft again."""
-    message = await visit.use.message(message_id)
+    message = await web_of(visit.request).lookups.message(message_id)
     if message.status is MessageStatus.SCHEDULED:
         return visit.go(f"{HOME}/{message_id}/unschedule")
     require(message.status, Verb.EDIT)
-    return await _show(visit, message, form_of(content_of(message)))
+    return await _show(visit, message, form_of(content_of(message), seen=message.updated_at))
 
 
 @page(router, "POST", "/messages/{message_id}/edit", needs=Action.WRITE)
 async def edit(visit: Visiting, message_id: str) -> Response:
-    return await _answer(visit, await visit.use.message(message_id))
+    return await _answer(visit, await web_of(visit.request).lookups.message(message_id))
 
 
 async def _answer(visit: Visit, message: Message | None) -> Response:
     if visit.form["do"] == "count":
-        return await _show(visit, message, visit.form)
+        return await _show(visit, message, visit.form, counting=True)
     try:
         content = content_in(visit.form)
         if message is None:
             message = await visit.use.create(content)
         else:
-            await visit.use.edit(message.id, content)
+            await web_of(visit.request).drafts.edit(message.id, content, seen=seen_in(visit.form))
+    except ChangedMeanwhile:
+        return await _show_other(visit, message, content)
     except (InvalidInput, Refused) as error:
         status = _WRONG if isinstance(error, InvalidInput) else _NOT_BEFORE_SAVING
         return await _show(visit, message, visit.form, problems_of(error, FIELDS), status)
@@ -99,11 +101,25 @@ async def _answer(visit: Visit, message: Message | None) -> Response:
             return visit.go(f"{HOME}/{message.id}/edit", notice=Notice.SAVED)
 
 
+async def _show_other(visit: Visit, message: Message | None, content: MessageContent) -> Response:
+    """Say that the draft was changed meanwhile; what was typed stays, and can be saved over that."""
+    assert message is not None, "a new draft is nobody else's"
+    theirs = await web_of(visit.request).lookups.message(message.id)
+    differ = differing(content, content_of(theirs))
+    return await _show(visit, theirs, visit.form, status=_NOT_BEFORE_SAVING, differ=differ)
+
+
 async def _show(
-    visit: Visit, message: Message | None, form: Form, problems: dict[str, str] | None = None, status: int = 200
+    visit: Visit,
+    message: Message | None,
+    form: Form,
+    problems: dict[str, str] | None = None,
+    status: int = 200,
+    differ: list[str] | None = None,
+    counting: bool = False,
 ) -> Response:
-    """Show the editor with this form; the audience is counted as the form says it."""
-    count, wrong = await _count(visit, form)
+    """Show the editor with this form. To count the audience takes long, so it is done on demand: a script asks."""
+    count, wrong = await _audience(visit, form, counting=counting)
     return await visit.show(
         "editor.html",
         status=status,
@@ -111,6 +127,8 @@ async def _show(
         form=form,
         problems=wrong | _links(visit, form) | (problems or {}),
         count=count,
+        countable=not wrong,
+        differ=differ,
         lists=_lists(form, await visit.use.lists()),
         rows=rows_to_show(form),
         operators=OPERATORS,
@@ -127,13 +145,17 @@ def _links(visit: Visit, form: Form) -> dict[str, str]:
     return {}
 
 
-async def _count(visit: Visit, form: Form) -> tuple[Preview | None, dict[str, str]]:
-    """Count the audience, or say what is wrong with it."""
+async def _audience(visit: Visit, form: Form, *, counting: bool) -> tuple[Preview | None, dict[str, str]]:
+    """Look at the audience as the form says it: count it on demand, and say what is wrong with it."""
+    lookups = web_of(visit.request).lookups
     try:
         audience = audience_in(form)
-        return await web_of(visit.request).lookups.audience(audience), {}
+        if counting:
+            return await lookups.count(audience), {}
+        await lookups.check_audience(audience)
     except InvalidInput as error:
         return None, problems_of(error, FIELDS)
+    return None, {}
 
 
 def _lists(form: Form, known: list[ListSummary]) -> list[ListOffered]:
@@ -162,6 +184,6 @@ async def _messages(visit: Visit, form: Form, edited: Message | None) -> list[Me
 
 async def _message(visit: Visit, message_id: str) -> Message | None:
     try:
-        return await visit.use.message(message_id)
+        return await web_of(visit.request).lookups.message(message_id)
     except NotFound:
         return None

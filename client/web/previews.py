@@ -88,16 +88,17 @@ async def _show(
     problems: dict[str, str] | None = None,
     outcomes: list[SendTestOutcome] | None = None,
 ) -> Response:
-    message = await visit.use.message(message_id)
+    lookups = web_of(visit.request).lookups
+    message = await lookups.message(message_id)
     contact, email, wrong = None, None, dict(problems or {})
     try:
-        contact = await _contact(visit, search) if search else None
+        contact = await (_contact(visit, search) if search else lookups.first_of(message.audience))
         email = parts_of(await visit.use.rendered(message_id, contact.id if contact else None))
     except InvalidInput as error:
         wrong |= problems_of(error, ("q",))
     if not message.status.is_final:
         try:
-            web_of(visit.request).lookups.check_links(message)
+            lookups.check_links(message)
         except InvalidInput as error:
             wrong |= problems_of(error, ())
     return await visit.show(

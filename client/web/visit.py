@@ -12,6 +12,7 @@ from fastapi import Depends, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from client.api.door import Door, door_of
+from client.drafts import Drafts
 from client.interface import AskedBy, UseCases
 from client.lookups import Lookups
 from client.overview import Overview
@@ -34,6 +35,7 @@ class Web:
     overview: Overview
     templates: Templates
     lookups: Lookups
+    drafts: Drafts  # in process: only there a save can ask for the version that it was opened with
 
 
 def web_of(request: Request) -> Web:

@@ -4,6 +4,15 @@ insert into commands (command_id, message_id, generation, verb, actor, reason, s
 values (:command_id, :message_id, :generation, :verb, :actor, :reason, :source, :requested_at, :details)
     on conflict (command_id) do nothing;
 
+-- name: ask_unless_answered$
+-- The command as asked, as above, and whether it has been answered already.
+with asked as (
+    insert into commands (command_id, message_id, generation, verb, actor, reason, source, requested_at, details)
+    values (:command_id, :message_id, :generation, :verb, :actor, :reason, :source, :requested_at, '{}')
+        on conflict (command_id) do nothing
+)
+select exists (select from receipts where command_id = :command_id);
+
 -- name: is_taken$
 -- Whether an id is that of another command.
 select exists (select from commands

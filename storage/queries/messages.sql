@@ -3,11 +3,11 @@ insert into messages (id, name, from_address, from_name, reply_to, subject, html
 values (:id, :name, :from_address, :from_name, :reply_to, :subject, :html, :text, :audience, :copied_from);
 
 -- name: replace_content$
--- Only a draft can be edited: the row count is the answer.
+-- Only a draft can be edited, and on demand only the version that was `seen`: the row count is the answer.
 update messages
    set name = :name, from_address = :from_address, from_name = :from_name, reply_to = :reply_to, subject = :subject,
        html = :html, text = :text, audience = :audience, updated_at = clock_timestamp()
- where id = :id and status = 'draft'
+ where id = :id and status = 'draft' and (cast(:seen as timestamptz) is null or updated_at = :seen)
 returning id;
 
 -- name: delete$

@@ -51,8 +51,8 @@ def edit(*more: str) -> tuple[str, ...]:
     return ("messages", "edit", "<draft>", *more)
 
 
-def assert_one_sentence(ended: Ended, case: Case) -> None:
-    assert ended.code == case.code, ended
+def assert_one_sentence(ended: Ended, code: int) -> None:
+    assert ended.code == code, ended
     assert ended.out == ""
     assert ended.err.count("\n") == 1
     assert ended.err.endswith("\n")

@@ -100,7 +100,7 @@ class World:
     def filled(self, text: str) -> str:
         def meaning(found: re.Match[str]) -> str:
             word = found[1]
-            return str(self.folder / word[5:]) if word.startswith("file:") else self.words[word]
+            return str(self.folder / word[5:]) if word.startswith("file:") else self.words.get(word, found[0])
 
         return re.sub(r"<([a-z_]+|file:[a-z0-9_./]+)>", meaning, text)
 

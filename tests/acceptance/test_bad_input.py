@@ -18,8 +18,13 @@ from client.local.postgres import PostgresCluster
 from models.commands import Verb
 from models.message import MessageStatus
 from tests.acceptance.bad_input_case import Case, assert_one_sentence, create, for_message, wrong
+from tests.acceptance.bad_input_options import LINES, Tried, tried_of, verbs
 from tests.acceptance.bad_input_table import CASES, COMMANDS, TABLES, ruled
 from tests.acceptance.bad_input_world import World, one_message_in_each_status, open_world
+from tests.bad_values import assert_plain
+from tests.findings import Findings, findings
+
+__all__ = ["findings"]
 
 S = MessageStatus
 
@@ -48,7 +53,7 @@ async def test_bad_input_is_one_sentence_and_changes_nothing(world: World, case:
     before = await world.checksums(without=without)
 
     ended = await world.run(case.arguments, case.environment)
-    assert_one_sentence(ended, case)
+    assert_one_sentence(ended, case.code)
     assert world.filled(case.said) in ended.err
     assert await world.checksums(without=without) == before
 
@@ -56,7 +61,7 @@ async def test_bad_input_is_one_sentence_and_changes_nothing(world: World, case:
 @pytest.mark.parametrize("case", [pytest.param(cases[0], id=cases[0].title) for cases in TABLES])
 async def test_programs_get_the_same_as_json(world: World, case: Case) -> None:
     ended = await world.run((*case.arguments, "--json"), case.environment)
-    assert_one_sentence(ended, case)
+    assert_one_sentence(ended, case.code)
     shape = json.loads(ended.err)
     assert set(shape) == {"code", "message", "details"}
     assert shape["code"] != "unexpected"
@@ -68,6 +73,37 @@ def test_the_table_has_every_refused_pair_of_status_and_command() -> None:
     assert set(COMMANDS) == set(Verb)
     assert {verb for _, verb, _ in ruled("refused")} == set(Verb) - {Verb.COPY}
     assert {status for status, _, _ in ruled("refused")} == set(S)
+
+
+async def test_any_value_that_an_option_cannot_take_is_one_sentence_that_names_it(
+    world: World, findings: Findings
+) -> None:
+    """The parser says what there is: a verb, an argument or an option that is added is tried here, or fails."""
+    assert {words for words, _ in verbs()} == set(LINES)
+    number = 0
+    before = await world.checksums()
+    for words, command in verbs():
+        for tried in tried_of(words, command):
+            number += 1
+            with findings.trying():
+                await _try(world, tried)
+        with findings.trying():
+            now = await world.checksums()
+            assert now == before, (words, {table for table in now if now[table] != before[table]})
+        before = now
+    assert number > 1_500
+
+
+async def _try(world: World, tried: Tried) -> None:
+    ended = await world.run(tried.arguments, {"SENDGATE_URL": None, "SENDGATE_API_KEY": None})
+    said = ended.err.removeprefix("Error: ").removesuffix("\n")
+    try:
+        assert ended.code in tried.codes
+        assert_one_sentence(ended, ended.code)
+        assert any(name.lower() in said.lower() for name in tried.names)
+        assert_plain(said)
+    except AssertionError as error:
+        raise AssertionError(tried.title, ended.code, said[:300] or ended.out[:300]) from error
 
 
 @pytest.mark.parametrize("part", range(2))
@@ -84,7 +120,7 @@ async def test_a_process_ends_as_the_table_says(world: World, part: int) -> None
     before = await world.checksums(without=("commands", "receipts"))
     ends = await asyncio.gather(*(world.run_process(case.arguments, case.environment) for case in picked))
     for case, ended in zip(picked, ends, strict=True):
-        assert_one_sentence(ended, case)
+        assert_one_sentence(ended, case.code)
         assert case.said in ended.err
     assert await world.checksums(without=("commands", "receipts")) == before
 

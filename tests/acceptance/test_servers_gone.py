@@ -16,7 +16,7 @@ from client.direct import open_use_cases
 from client.local.postgres import PostgresCluster
 from models.errors import Unreachable
 from storage.database import Pool, open_pool
-from tests.acceptance.bad_input_case import Case, assert_one_sentence
+from tests.acceptance.bad_input_case import assert_one_sentence
 from tests.acceptance.bad_input_world import World, environment_of, open_world
 from tests.eventually import eventually
 from tests.harness import ROOT, Harness
@@ -41,7 +41,7 @@ async def test_a_database_that_goes_away_under_a_query_is_said_so(world: World) 
         showing = asyncio.create_task(world.run(("messages", "show", "<draft>")))
         await eventually(lambda: _end_waiting_client(world.harness.pool))
         ended = await showing
-    assert_one_sentence(ended, Case((), 5, ""))
+    assert_one_sentence(ended, 5)
     assert "The database does not answer" in ended.err
 
 

@@ -132,11 +132,11 @@ def _alternatives(schema: Schema, document: Schema) -> Iterator[Schema]:
 def has(body: Any, path: Path) -> bool:
     """Whether there is something at this path of a body."""
     for step in path:
-        if isinstance(body, dict) or (isinstance(body, list) and isinstance(step, int) and step < len(body)):
-            try:
-                body = body[step]
-            except KeyError:
-                return False
+        if (isinstance(body, dict) and step in body) or (
+            isinstance(body, list) and isinstance(step, int) and step < len(body)
+        ):
+            there: Any = body
+            body = there[step]
         else:
             return False
     return True

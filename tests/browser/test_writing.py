@@ -69,6 +69,7 @@ async def test_a_message_is_written_looked_at_scheduled_and_unscheduled(served: 
     await expect(page.locator(".lead")).to_contain_text("change its status from scheduled to draft")
     await page.click("text=Yes, Continue Editing")
     await expect(page.locator("#name")).to_have_value("May news")
+    await expect(count).to_contain_text("50 contacts")  # asked for by the page itself
     (message,), _ = await served.harness.use_cases.messages()
     assert message.status is MessageStatus.DRAFT
 
@@ -78,6 +79,7 @@ async def test_the_same_without_javascript(served: Served) -> None:
     await page.click("text=New draft")
     await page.fill("#name", "May news")
     await page.check("[aria-label='To everybody']")
+    await expect(page.locator("#count")).to_have_text("Not counted yet.")
     await page.click("button:has-text('Count')")
     await expect(page.locator("#count")).to_contain_text("30 contacts")
     await page.fill("#from_address", "news@example.com")

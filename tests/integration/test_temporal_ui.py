@@ -88,7 +88,7 @@ async def test_every_state_can_be_read(harness: Harness) -> None:
         "take the message on",
         "look at the ledger",
         "lane 1 of 1, 1,000 recipients to go",
-        "pause: close the gate",
+        "pause: close the gate, wait until nothing is in flight",
     ):
         assert expected in said
 

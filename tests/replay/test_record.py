@@ -63,6 +63,14 @@ async def canceled_in_mid_send(harness: Harness) -> str:
     return message_id
 
 
+async def stopped_in_one_step(harness: Harness) -> str:
+    message_id = await in_mid_send(harness)
+    await harness.use_cases.pause(message_id, asked_by())
+    await harness.use_cases.resume(message_id, asked_by())
+    await harness.use_cases.cancel(message_id, asked_by())
+    return message_id
+
+
 async def canceled_while_paused(harness: Harness) -> str:
     message_id = await in_mid_send(harness)
     await harness.use_cases.pause(message_id, asked_by())
@@ -245,6 +253,7 @@ SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
     sent_at_an_instant,
     paused_and_resumed,
     canceled_in_mid_send,
+    stopped_in_one_step,
     canceled_while_paused,
     canceled_while_scheduled,
     canceled_in_temporal,

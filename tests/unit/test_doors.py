@@ -63,3 +63,32 @@ def test_an_address_needs_a_key_and_a_named_folder_a_stack(tmp_path: Path) -> No
         api_of(Place(), {"SENDGATE_URL": URL})
     with pytest.raises(Unreachable):
         api_of(Place(data=tmp_path / "nothing"), {})
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        "",
+        " ",
+        "127.0.0.1:8080",
+        "ftp://x",
+        "http://",
+        "http://[",
+        "http://x:port",
+        "http://x y",
+        "http://x\n",
+        "x" * 10,
+    ],
+)
+def test_what_is_no_address_is_refused_before_a_key_is_asked_for(wrong: str) -> None:
+    with pytest.raises(InvalidInput, match=r"^--url: .* is not the address of an API, such as http://"):
+        api_of(Place(url=wrong), {})
+    if wrong:
+        with pytest.raises(InvalidInput, match=r"^SENDGATE_URL: .* is not the address of an API"):
+            api_of(Place(), {"SENDGATE_URL": wrong})
+
+
+@pytest.mark.parametrize("wrong", ["two\nlines", "ключ", "a\x00b"])
+def test_what_can_be_no_key_is_refused(wrong: str) -> None:
+    with pytest.raises(InvalidInput, match="has a character that no key has"):
+        api_of(Place(url=URL, api_key=wrong), {})

@@ -41,6 +41,11 @@ class Book:
         self.next_tries: dict[int, datetime | None] = {}
         self.given_back: list[int] = []
         self.renewals = 1
+        self.claims_before_it_closes: int | None = None
+        self.closed: LaneEnd = LaneEnd.GATE_CLOSED
+        self.refusals = 0
+        self.takes_back = False  # whether those given back wait again
+        self.at_claim: Callable[[], object] = lambda: None  # called while a claim is being made
         self._attempts = attempts
         self._held: dict[UUID, list[int]] = {}
 
@@ -66,12 +71,16 @@ class Book:
     ) -> list[ClaimedRecipient] | LaneEnd | timedelta:
         if self.limits:
             return self.limits.pop()
+        if len(self.asked_for) == self.claims_before_it_closes:
+            self.refusals += 1
+            return self.closed
         self.asked_for.append(most)
         self.asked_behind.append(after)
         self.counted.append(("claim", lane))
         taken, self.waiting = self.waiting[:most], self.waiting[most:]
         self._held[token] = taken
         self._note("claim", token)
+        self.at_claim()
         if not taken:
             return LaneEnd.NOTHING_DUE
         return [
@@ -99,6 +108,8 @@ class Book:
         self._note("give_back", contact_ids)
         given = self._held[token] if contact_ids is None else contact_ids
         self.given_back += given
+        if self.takes_back:
+            self.waiting += given
         return len(given)
 
     async def renew(self, message_id: str, tokens: Sequence[UUID], lease: timedelta) -> int:
@@ -263,6 +274,56 @@ async def test_stopped_with_more_claimed_than_there_are_connections_it_gives_tho
     assert (report.settled, report.given_back) == ({"sent": 32}, 96)
     assert len(book.given_back) == len(set(book.given_back)) == 96
     assert not set(book.given_back) & set(book.settled)
+
+
+async def test_told_to_look_again_it_gives_back_what_is_not_begun_and_asks() -> None:
+    """The gate may have closed: what the ledger then answers is what counts."""
+    book, hop = Book(300), Hop()
+    hop.gate.clear()
+    lane = lane_of(book, hop, window=64)
+    running = asyncio.create_task(lane.run())
+    await eventually(lambda: len(hop.begun) == 32)
+    book.claims_before_it_closes = 2
+    lane.look_again()
+    hop.gate.set()
+    report = await running
+    assert (report.end, report.settled, report.given_back) == (LaneEnd.GATE_CLOSED, {"sent": 32}, 96)
+
+
+async def test_told_to_look_again_for_nothing_it_goes_on_with_those_given_back() -> None:
+    book, hop = Book(300), Hop()
+    book.takes_back = True
+    hop.gate.clear()
+    lane = lane_of(book, hop, window=64)
+    running = asyncio.create_task(lane.run())
+    await eventually(lambda: len(hop.begun) == 32)
+    lane.look_again()
+    hop.gate.set()
+    report = await running
+    assert (report.end, report.settled, report.given_back) == (LaneEnd.NOTHING_DUE, {"sent": 300}, 96)
+    assert book.asked_behind[2] is None  # they stand before the place that it had come to
+
+
+async def test_a_window_that_was_asked_for_before_it_was_told_begins_nothing() -> None:
+    """Its claim was made before the gate closed, and its answer came after the news."""
+    book, hop = Book(10), Hop()
+    lane = lane_of(book, hop)
+    book.claims_before_it_closes = 1
+    book.at_claim = lane.look_again
+    report = await lane.run()
+    assert (hop.begun, report.given_back, report.end) == ([], 10, LaneEnd.GATE_CLOSED)
+
+
+@pytest.mark.parametrize("closed", [LaneEnd.GATE_CLOSED, LaneEnd.HELD])
+async def test_a_claim_that_finds_the_gate_closed_has_the_window_before_it_given_back(closed: LaneEnd) -> None:
+    book, hop = Book(64), Hop()
+    hop.gate.clear()
+    book.claims_before_it_closes, book.closed = 1, closed
+    running = asyncio.create_task(lane_of(book, hop, window=64).run())
+    await eventually(lambda: book.refusals == 1 and len(hop.begun) == 16)
+    hop.gate.set()
+    report = await running
+    assert (report.end, report.settled, report.given_back) == (closed, {"sent": 16}, 48)
 
 
 async def test_when_the_lease_is_lost_conversations_are_aborted() -> None:

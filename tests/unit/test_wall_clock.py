@@ -10,6 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from models import wall_clock
+from models.contact import time_zones
 from models.wall_clock import ClockChange, clock_change, day_after, in_zone
 
 #: Wall-clock time, zone, instant.
@@ -138,3 +140,17 @@ def test_the_next_day_has_not_passed_and_the_day_before_has(wall_clock: datetime
     assert in_zone(later, zone) >= now
     assert later.time() == wall_clock.time()
     assert later == wall_clock or in_zone(later - timedelta(days=1), zone) < now
+
+
+def test_no_zone_is_read_from_disk_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[str] = []
+
+    def reading(name: str) -> ZoneInfo:
+        read.append(name)
+        return ZoneInfo(name)
+
+    monkeypatch.setattr(wall_clock, "ZoneInfo", reading)
+    for _ in range(2):
+        for zone in time_zones():
+            in_zone(datetime.fromisoformat("2027-01-01T09:00"), zone)
+    assert len(read) == len(set(read))

@@ -169,7 +169,7 @@ class Site:
         self.harness = harness
         made = harness.settings(**settings)
         keys = Keys(harness.pool, ADMIN_KEY)
-        self.web = make_web(harness.pool, keys, made)
+        self.web = make_web(harness.pool, keys, made, harness.use_cases)
         self.app = create_app(harness.use_cases, keys, Answers(harness.pool), made, web=self.web)
         self._base_url = base_url
         self._clients: list[httpx.AsyncClient] = []

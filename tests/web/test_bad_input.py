@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any
 
@@ -34,6 +35,7 @@ __all__ = ["findings"]
 _RECORDS = {"commands", "receipts"}
 #: What a form carries and nobody types; another value of it comes from no page of ours.
 _NOT_SHOWN_AGAIN = {"csrf", "command_id", "do", "look", "key"}
+RELEASE = "/hold/release"
 _NAMES = re.compile("<datalist.*?</datalist>", re.DOTALL)
 #: What is tried where nobody types: what a person or program makes of a page that they change.
 _OF_ALL = {"empty", "a word", "NUL", "long"}
@@ -44,9 +46,24 @@ class Tried:
 
     def __init__(self, site: Site, world: World, kept: KeptDatabase, forms: dict[str, FoundForm]) -> None:
         self.site = site
+        self.use = world.harness.use_cases
         self.kept = kept
         self.forms = forms
         self.good = good_forms(world)
+
+    @asynccontextmanager
+    async def shown(self, form: FoundForm) -> AsyncIterator[list[Filling]]:
+        """Return how a form is filled in; the one that releases the hold is shown only while there is one."""
+        if form.route != RELEASE:
+            yield self.fillings(form)
+            return
+        await self.use.put_hold(asked_by("the wrong price"))
+        await self.kept.keep()
+        try:
+            yield self.fillings(form)
+        finally:
+            await self.use.release_hold(asked_by("the right price"))
+            await self.kept.keep()
 
     def fillings(self, form: FoundForm) -> list[Filling]:
         return self.good.get(form.name, [Filling({})])
@@ -55,7 +72,8 @@ class Tried:
         self, form: FoundForm, values: Values, *, further: bool = False, **changes: list[str] | None
     ) -> Shown:
         """Send a form as a browser would; `further`: and look at the page that it leads to."""
-        pairs = form.filled({name: given for name, given in values.items() if name in form.fields} | changes)
+        fitting: dict[str, Sequence[str] | None] = {name: values[name] for name in values if name in form.fields}
+        pairs = form.filled({**fitting, **changes})
         data: dict[str, list[str]] = {}
         for name, value in pairs:
             data.setdefault(name, []).append(value)
@@ -93,7 +111,7 @@ async def tried(
             await kept.keep()
             forms |= await crawl(site)
             await world.harness.use_cases.put_hold(asked_by("the wrong price"))
-            forms |= await crawl(site, "/hold/release", far=False)
+            forms |= await crawl(site, RELEASE, far=False)
             await kept.put_back()
             made = Tried(site, world, kept, forms)
             await _follow(made)
@@ -128,27 +146,29 @@ async def test_every_form_that_is_answered_is_found_and_taken_when_nothing_is_wr
     for form in tried.forms.values():
         fields = set().union(*(filling.tried or form.fields for filling in tried.fillings(form)))
         assert set(form.fields) <= fields, (form.name, set(form.fields) - fields)
-        for filling in tried.fillings(form):
-            with findings.trying():
-                shown = await tried.send(form, filling.values, further=True)
-                assert shown.status < 400, (form.name, form.page, shown.text)
-                await tried.kept.put_back()
+        async with tried.shown(form) as fillings:
+            for filling in fillings:
+                with findings.trying():
+                    shown = await tried.send(form, filling.values, further=True)
+                    assert shown.status < 400, (form.name, form.page, shown.text)
+                    await tried.kept.put_back()
 
 
 async def test_every_field_of_every_form(tried: Tried, findings: Findings) -> None:
-    seen = set()
+    seen = set[tuple[str, str, str]]()
     for form in tried.forms.values():
-        for filling in tried.fillings(form):
-            for field in list(form.fields.values()):
-                same = (form.name, field.name, field.kind)  # on several pages
-                if same in seen or not (filling.tried is None or field.name in filling.tried):
-                    continue
-                seen.add(same)
-                for kind, given in _bad_values(field):
+        async with tried.shown(form) as fillings:
+            for filling in fillings:
+                for field in form.fields.values():
+                    same = (form.name, field.name, field.kind)  # on several pages
+                    if same in seen or not (filling.tried is None or field.name in filling.tried):
+                        continue
+                    seen.add(same)
+                    for kind, given in _bad_values(field):
+                        with findings.trying():
+                            await _try(tried, form, filling, field, kind, given)
                     with findings.trying():
-                        await _try(tried, form, filling, field, kind, given)
-                with findings.trying():
-                    await tried.unchanged(f"{form.name} {field.name}")
+                        await tried.unchanged(f"{form.name} {field.name}")
 
 
 def _bad_values(field: FormField) -> Iterator[tuple[str, list[str] | None]]:
@@ -167,7 +187,7 @@ async def _try(
     values = filling.values
     good = values.get(field.name, list(field.values))
     changed = None if given is None else given + good[1:]
-    shown = await tried.send(form, values, **{field.name: changed})
+    shown = await tried.send(form, values, further=False, **{field.name: changed})
     assert shown.status < 500, (what, shown.text[:300])
     if kind in takes(form, field):
         assert shown.status < 400, (what, shown.status, shown.text[:300])
@@ -176,6 +196,7 @@ async def _try(
         return
     assert shown.status >= 400, (what, shown.status, shown.text[:300])
     again = [each for each in forms_on(shown) if each.action == form.action and set(form.fields) & set(each.fields)]
+    _said_somewhere(shown, what)
     if not again:
         assert not field.is_typed, (what, shown.status, shown.text[:300])
         return
@@ -187,6 +208,13 @@ async def _try(
         typed = form.fields[name].kind in ("text", "area")
         if name not in _NOT_SHOWN_AGAIN and (typed or name != field.name):
             assert (name, value.replace("\r\n", "\n")) in there, (what, "lost", name, value[:50], sorted(there)[:20])
+
+
+def _said_somewhere(shown: Shown, what: str) -> None:
+    """A sentence says what is wrong, also where nobody types: at its place, or announced."""
+    places = [("class", "wrong"), ("class", "flash"), ("role", "alert")]
+    said = [e for e in shown.tree.walk() if any(word in e.attributes.get(key, "").split() for key, word in places)]
+    assert any(each.text for each in said), (what, shown.text[:400])
 
 
 def _said_at(shown: Shown, field: FormField, what: str) -> None:

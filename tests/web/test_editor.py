@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from client.web.words import Clock
 from models.audience import Audience
 from models.message import MessageStatus
+from tests.eventually import eventually
 from tests.web.filling import BREAKS, LONG, XSS, assert_no_markup_of_ours, filled, value_of, wrong
 from tests.web.site import Shown, Site
 
@@ -93,6 +97,29 @@ async def test_counting_needs_only_the_fields_of_the_audience(site: Site) -> Non
     about = [pair for pair in form.values if pair[0] == "csrf"]
     response = await site.client.post(form.action, data=dict(about) | {"do": "count", "lists": "everybody"})
     assert "3 contacts" in site.shown(response).tree.one("div", id="count").text
+
+
+async def test_nobody_is_counted_before_the_page_is_there(site: Site, counts: list[str]) -> None:
+    message_id = await site.harness.draft()
+    draft = f"/messages/{message_id}/edit"
+    refused = await save(site, **(GOOD | {"name": ""}))
+    counts.clear()
+    for shown in (await site.get("/messages/new"), await site.get(draft), refused):
+        assert "Not counted yet." in shown.tree.one("div", id="count").text
+        (asking,) = [each for each in shown.tree.all("section") if "data-ask" in each.attributes]
+        assert "data-at-once" in asking.attributes, "the script does not ask"
+    assert counts == []
+    shown = await site.press(draft, "Save", do="count")
+    assert "preview" in counts
+    assert "3 contacts" in shown.tree.one("div", id="count").text
+
+
+async def test_a_list_that_is_no_more_is_said_before_anybody_counts(site: Site) -> None:
+    message_id = await site.harness.draft()
+    await site.harness.pool.execute("delete from lists where name = 'everybody'")
+    shown = await site.get(f"/messages/{message_id}/edit")
+    assert "There is no list 'everybody'" in wrong(shown)["lists"]
+    assert "It cannot be counted like this." in shown.text
 
 
 UNFIT: list[tuple[str, str]] = [
@@ -209,6 +236,72 @@ async def test_what_was_typed_is_kept_when_somebody_else_sends_the_draft_meanwhi
     assert "so edit is refused" in shown.text
     assert value_of(shown, "text") == "what took me an hour"
     assert (await site.get(f"/messages/{message_id}/edit")).status == 409
+
+
+async def test_a_save_over_somebody_else_s_is_refused_until_somebody_says_so(site: Site) -> None:
+    message_id = await site.harness.draft()
+    mine = (await site.get(f"/messages/{message_id}/edit")).form("Save")
+    theirs = await site.press(f"/messages/{message_id}/edit", "Save", do="save", subject="Theirs", text="two hours")
+    assert "The draft is saved." in theirs.text
+    for _ in range(2):  # the button beside the others never saves over it
+        shown = await site.send(filled(mine, do="save", text="an hour"))
+        assert shown.status == 409
+        assert "This draft was changed after you had opened it, so yours is not saved" in shown.text
+        changed_at = (await site.harness.use_cases.message(message_id)).updated_at
+        assert f"It was changed at {Clock('UTC').second(changed_at)}" in shown.text
+        assert "The two differ in: subject, text." in shown.text
+        assert value_of(shown, "text") == "an hour"
+        assert (await site.harness.use_cases.message(message_id)).text == "two hours"
+        mine = shown.form("Save")
+    other = await site.get(next(path for text, path in shown.links.items() if "as it is now" in text))
+    assert (value_of(other, "subject"), value_of(other, "text")) == ("Theirs", "two hours")
+    (over,) = [b for b in shown.tree.all("button") if b.attributes.get("name") == "over"]
+    await site.send(other.form("Save"), do="save", name="saved once more")
+    form = filled(shown.form("Save"), over=over["value"])
+    assert (await site.send(form)).status == 409, "it says over which version"
+    (over,) = [b for b in (await site.send(form)).tree.all("button") if b.attributes.get("name") == "over"]
+    shown = await site.send(filled(form, over=over["value"]))
+    assert "The draft is saved." in shown.text
+    message = await site.harness.use_cases.message(message_id)
+    assert (message.subject, message.text) == ("Hello {{ contact.first_name }}", "an hour")
+
+
+async def test_the_same_form_sent_twice_is_no_conflict(site: Site) -> None:
+    message_id = await site.harness.draft()
+    form = filled((await site.get(f"/messages/{message_id}/edit")).form("Save"), do="save", text="an hour")
+    for _ in range(2):
+        assert "The draft is saved." in (await site.send(form)).text
+
+
+async def test_a_form_that_says_no_version_saves_over_none(site: Site) -> None:
+    message_id = await site.harness.draft()
+    form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
+    unread: list[str | list[str]] = [[], "", XSS, "2026-01-01T00:00:00", "9999-99-99"]
+    for seen in unread:
+        shown = await site.send(filled(form, do="save", text="an hour", seen=seen))
+        assert shown.status == 409
+        assert value_of(shown, "text") == "an hour"
+        assert_no_markup_of_ours(shown)
+
+
+async def test_of_two_saves_at_the_same_moment_one_is_told(site: Site) -> None:
+    """Both have passed every check before either stores: what decides is the statement that stores."""
+    message_id = await site.harness.draft()
+    form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
+    pool = site.harness.pool
+    waiting = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+
+    async def both_wait() -> bool:
+        return bool(await pool.fetchval(waiting) == 2)  # in a transaction it would see the same at every look
+
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("select from messages where id = $1 for update", message_id)
+        saves = [asyncio.create_task(site.send(filled(form, do="save", text=text))) for text in ("one", "two")]
+        await eventually(both_wait)
+    shown = await asyncio.gather(*saves)
+    assert sorted(each.status for each in shown) == [200, 409]
+    (refused,) = [each for each in shown if each.status == 409]
+    assert (await site.harness.use_cases.message(message_id)).text != value_of(refused, "text")
 
 
 async def test_editing_a_scheduled_message_asks_first_and_leads_to_the_editor(site: Site) -> None:

@@ -33,6 +33,23 @@ async def test_any_contact_s_email_is_shown_by_address_or_its_beginning(site: Si
     assert wrong(shown) == {"q": "No contact has an address that begins so."}
 
 
+async def test_the_first_of_the_audience_is_found_without_counting_it(
+    site: Site, draft: str, counts: list[str]
+) -> None:
+    await site.harness.add_contacts(1, list_name="later", prefix="late")
+    late = await site.harness.draft(html=HTML, lists=("later",))
+    nobody = await site.harness.draft(lists=())
+    counts.clear()
+    for message_id, to in ((draft, "c1@example.com"), (late, "late1@example.com")):
+        shown = await site.get(f"/messages/{message_id}/preview")
+        assert to in shown.tree.one("dl").text
+        assert "nobody" not in shown.text
+        assert "Dear N1" in (await site.client.get(shown.tree.one("iframe")["src"])).text
+    shown = await site.get(f"/messages/{nobody}/preview")
+    assert "there is nobody in it, so attributes are empty." in shown.text
+    assert counts == []
+
+
 async def test_the_html_is_framed_and_can_neither_run_nor_load_anything(site: Site, draft: str) -> None:
     frame = (await site.get(f"/messages/{draft}/preview?q=c12@example.com")).tree.one("iframe")
     assert frame["sandbox"] == ""

@@ -31,6 +31,8 @@ for (const asking of document.querySelectorAll("[data-ask]")) {
       tell(AWAY);
     }
   }
+
+  if ("atOnce" in asking.dataset) ask(); // what takes too long to wait for the page
 }
 
 for (const drop of document.querySelectorAll("[data-drop]")) {
