@@ -359,7 +359,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
                 code="empty_audience",
             )
         plan = make_plan(schedule, accepted_at=now)
-        zones = await audiences.zones(connection, message.audience)
+        zones = await audiences.zones(connection, message.audience, plan)
         check_plan(schedule, plan, zones, accepted_at=now)
         return plan, zones
 

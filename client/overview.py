@@ -38,7 +38,7 @@ class Overview:
             accepted = await overview.accepted(connection, message.id, message.generation)
             if accepted is None:  # it has begun, or was unscheduled, since it was read
                 return None
-            zones = await audiences.zones(connection, message.audience)
-        accepted_at, stored = accepted
-        plan = stored or make_plan(message.schedule, accepted_at=accepted_at)  # no workflow has adopted it yet
+            accepted_at, stored = accepted
+            plan = stored or make_plan(message.schedule, accepted_at=accepted_at)  # no workflow has adopted it yet
+            zones = await audiences.zones(connection, message.audience, plan)
         return describe_plan(message.schedule, plan, zones, accepted_at=accepted_at)

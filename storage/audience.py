@@ -16,10 +16,12 @@ from models.audience import ORDERING, Audience, Condition, Operand, Operator, co
 from models.contact import Contact, shown
 from models.errors import InvalidInput
 from models.recipient import REACHED
+from models.slots import Plan
 from storage.contacts import contact_of
 from storage.database import Connection
 
 _COMPARISON = {Operator.GT: ">", Operator.GTE: ">=", Operator.LT: "<", Operator.LTE: "<="}
+_NAMES_AT_ONCE = 100  # columns of one statement; PostgreSQL takes 1,664
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +35,23 @@ class Preview:
 
 
 def audience_sql(audience: Audience, first: int = 1) -> tuple[str, list[object]]:
-    """Return one SELECT of (contact_id, address, address_key, time_zone, suppressed), and its parameters.
+    """Return one SELECT of (contact_id, address, address_key, time_zone, attributes, suppressed), and its parameters.
 
     The parameters are numbered from `$first`, so that the statement can stand inside another. Each contact
     comes once, in no order. Raises InvalidInput as `models.audience.conditions` does.
     """
     values = _Parameters(first)
-    tests = [f"c.id in ({_members(values, audience.lists)})"]
-    tests += [_test(values, condition) for condition in conditions(audience)]
+    tests = [f"c.id in ({_members(values, audience.lists)})", *_tests(values, audience)]
+    statement = (
+        "select c.id as contact_id, c.address, c.address_key, c.time_zone, c.attributes, s.id is not null as suppressed"
+        " from contacts as c left join suppressions as s on s.address_key = c.address_key where " + " and ".join(tests)
+    )
+    return statement, values.values
+
+
+def _tests(values: _Parameters, audience: Audience) -> list[str]:
+    """Return what a contact `c` of the lists must meet to be in the audience."""
+    tests = [_test(values, condition) for condition in conditions(audience)]
     if audience.exclude_lists:
         tests.append(
             f"not exists (select from ({_members(values, audience.exclude_lists)}) as x where x.contact_id = c.id)"
@@ -52,11 +63,7 @@ def audience_sql(audience: Audience, first: int = 1) -> tuple[str, list[object]]
             f" and r.message_id = any({values.add(list(audience.exclude_recipients_of))}::text[])"
             f" and r.status = any({values.add(sorted(REACHED))}::recipient_status[]))"
         )
-    statement = (
-        "select c.id as contact_id, c.address, c.address_key, c.time_zone, s.id is not null as suppressed"
-        " from contacts as c left join suppressions as s on s.address_key = c.address_key where " + " and ".join(tests)
-    )
-    return statement, values.values
+    return tests
 
 
 async def check_lists_exist(connection: Connection, audience: Audience) -> None:
@@ -73,57 +80,77 @@ async def check_lists_exist(connection: Connection, audience: Audience) -> None:
 
 
 async def size(connection: Connection, audience: Audience) -> int:
-    """Return how many contacts are in the audience, suppressed ones included: the part of a preview that is cheap."""
-    if audience.where or audience.exclude_lists or audience.exclude_recipients_of:
-        statement, values = audience_sql(audience)
-        counted: int = await connection.fetchval(f"select count(*) from ({statement}) as a", *values)
-        return counted
-    # By the index of the lists alone: a member is a contact, and of one list nobody comes twice.
-    whom = "*" if len(set(audience.lists)) == 1 else "distinct m.contact_id"
-    on_lists: int = await connection.fetchval(
-        f"select count({whom}) from list_members as m join lists as l on l.id = m.list_id where l.name = any($1)",
-        list(audience.lists),
+    """Return how many contacts are in the audience, suppressed ones included."""
+    statement, values = _size_sql(audience)
+    # `fetch` in all that counts: where one row alone is asked for, PostgreSQL does not work in parallel.
+    (row,) = await connection.fetch(statement, *values)
+    return int(row["count"])
+
+
+async def size_and_suppressed(connection: Connection, audience: Audience) -> tuple[int, int]:
+    """Return how many contacts are in the audience, and how many of these are suppressed and get nothing.
+
+    The suppressed are looked up from their side, as they are few beside a large audience.
+    """
+    of_all, values = _size_sql(audience)
+    kept, of_suppressed = audience_sql(audience, len(values) + 1)
+    (row,) = await connection.fetch(
+        f"select ({of_all}) as count, (select count(*) from ({kept}) as kept where suppressed) as suppressed",
+        *values,
+        *of_suppressed,
     )
-    return on_lists
+    return row["count"], row["suppressed"]
 
 
 async def preview(connection: Connection, audience: Audience, sample: int = 5) -> Preview:
     """Count the audience as it is now, and show its first contacts."""
-    kept, values = audience_sql(audience)
-    counts = await connection.fetchrow(
-        f"select count(*) as count, count(*) filter (where suppressed) as suppressed from ({kept}) as kept", *values
-    )
-    assert counts is not None
+    count, suppressed = await size_and_suppressed(connection, audience)
     excludes = audience.exclude_lists or audience.exclude_recipients_of
     without_exclusions = audience.model_copy(update={"exclude_lists": (), "exclude_recipients_of": ()})
-    before_exclusions = await size(connection, without_exclusions) if excludes else counts["count"]
+    before_exclusions = await size(connection, without_exclusions) if excludes else count
     return Preview(
-        count=counts["count"],
-        suppressed=counts["suppressed"],
-        excluded=max(0, before_exclusions - counts["count"]),  # people may come and go between the two
+        count=count,
+        suppressed=suppressed,
+        excluded=max(0, before_exclusions - count),  # people may come and go between the two
         sample=await first(connection, audience, sample) if sample else [],
     )
 
 
 async def first(connection: Connection, audience: Audience, most: int = 1) -> list[Contact]:
-    """Return the first contacts of the audience, by id. Nobody is counted: it ends when so many are found."""
-    statement, values = audience_sql(audience)
+    """Return the first contacts of the audience, by id. Nobody is counted: it ends when so many are found.
+
+    Each list is read in the order of its index, be it a list of everybody or of a few who came last.
+    """
+    values = _Parameters(1)
+    tests = _tests(values, audience)
+    fitting = " join contacts as c on c.id = m.contact_id and " + " and ".join(tests) if tests else ""
+    lists, limit = values.add(list(audience.lists)), values.add(most)
     rows = await connection.fetch(
         "select c.*, s.reason as suppressed, array(select l.name from list_members as m"
         " join lists as l on l.id = m.list_id where m.contact_id = c.id order by l.name) as lists"
-        f" from (select contact_id from ({statement}) as a order by contact_id limit ${len(values) + 1}) as first"
+        " from (select distinct a.contact_id from lists as l cross join lateral (select m.contact_id"
+        f" from list_members as m{fitting} where m.list_id = l.id order by m.contact_id limit {limit}) as a"
+        f" where l.name = any({lists}::text[])"
+        f" order by a.contact_id limit {limit}) as first"
         " join contacts as c on c.id = first.contact_id left join suppressions as s using (address_key) order by c.id",
-        *values,
-        most,
+        *values.values,
     )
     return [contact_of(row) for row in rows]
 
 
-async def zones(connection: Connection, audience: Audience) -> dict[str | None, int]:
-    """Return how many contacts whom a send would mail have which time zone, as it is stored; None: none."""
+async def zones(connection: Connection, audience: Audience, plan: Plan) -> dict[str | None, int]:
+    """Return how many contacts whom a send would mail have which time zone, as it is stored; None: none.
+
+    By a plan that has no slots it does not matter who is in which, and takes long to ask: all stand under None then.
+    """
+    if not plan.slots:
+        count, suppressed = await size_and_suppressed(connection, audience)
+        return {None: count - suppressed} if count > suppressed else {}
     statement, values = audience_sql(audience)
+    # Not `where not suppressed`: PostgreSQL takes that for next to nobody, and looks up a million members one by one.
     rows = await connection.fetch(
-        f"select time_zone, count(*) as contacts from ({statement}) as a where not suppressed group by time_zone",
+        "select time_zone, count(*) filter (where not suppressed) as contacts"
+        f" from ({statement}) as a group by time_zone having not every(suppressed)",
         *values,
     )
     return {row["time_zone"]: row["contacts"] for row in rows}
@@ -131,16 +158,32 @@ async def zones(connection: Connection, audience: Audience) -> dict[str | None, 
 
 async def count_lacking(connection: Connection, audience: Audience, names: Sequence[str]) -> dict[str, int]:
     """Return for each name how many of the audience have no such attribute (`email`: none lack it)."""
-    statement, values = audience_sql(audience)
-    rows = await connection.fetch(
-        f"select name, count(*) as lacking from ({statement}) as a join contacts as c on c.id = a.contact_id"
-        f" cross join unnest(${len(values) + 1}::text[]) as name"
-        " where case name when 'email' then false when 'time_zone' then c.time_zone is null"
-        " else c.attributes ->> name is null end group by name",
-        *values,
-        sorted(set(names)),
+    lacking: dict[str, int] = {}
+    for start in range(0, len(names), _NAMES_AT_ONCE):
+        some = names[start : start + _NAMES_AT_ONCE]
+        statement, values = audience_sql(audience)
+        parameters = _Parameters(len(values) + 1)
+        tests = [f"count(*) filter (where {_value(parameters, name)} is null)" for name in some]
+        (row,) = await connection.fetch(
+            f"select {', '.join(tests)} from ({statement}) as c",
+            *values,
+            *parameters.values,
+        )
+        lacking |= zip(some, row.values(), strict=True)
+    return lacking
+
+
+def _size_sql(audience: Audience) -> tuple[str, list[object]]:
+    """Return the SELECT of how many contacts are in the audience, and its parameters from `$1` on."""
+    if audience.where or audience.exclude_lists or audience.exclude_recipients_of:
+        statement, values = audience_sql(audience)
+        return f"select count(*) from ({statement}) as a", values
+    # By the index of the lists alone: a member is a contact, and of one list nobody comes twice.
+    whom = "*" if len(set(audience.lists)) == 1 else "distinct m.contact_id"
+    return (
+        f"select count({whom}) from list_members as m join lists as l on l.id = m.list_id where l.name = any($1)",
+        [list(audience.lists)],
     )
-    return dict.fromkeys(names, 0) | {row["name"]: row["lacking"] for row in rows}
 
 
 class _Parameters:

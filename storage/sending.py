@@ -100,7 +100,7 @@ class Sending:
                 return Beginning(outcome=BeginOutcome.HELD, status=status)
             plan, whom = Plan.model_validate(state["plan"]), Audience.model_validate(state["audience"])
             if (later := plan.next_instant(as_of)) is not None:
-                zones = await audience.zones(connection, whom)
+                zones = await audience.zones(connection, whom, plan)
                 first = plan.first_due_of(zones)
                 if first is None or first > as_of:
                     await _sql.not_yet(

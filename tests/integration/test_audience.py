@@ -16,8 +16,10 @@ from models.audience import Audience
 from models.contact import address_key
 from models.errors import InvalidInput
 from models.recipient import REACHED, RecipientStatus
+from models.schedule import CONTACT, Schedule
+from models.slots import make_plan
 from storage import contacts
-from storage.audience import audience_sql, check_lists_exist, count_lacking, preview, size
+from storage.audience import audience_sql, check_lists_exist, count_lacking, first, preview, size, zones
 from storage.database import Connection, Pool
 
 TEXTS = [
@@ -274,6 +276,7 @@ async def test_the_statement_stands_inside_another(pool: Pool) -> None:
         "address": "Ann@example.com",
         "address_key": "ann@example.com",
         "time_zone": None,
+        "attributes": {"age": "30", "city": "Oslo"},
         "suppressed": False,
     }
 
@@ -398,6 +401,42 @@ async def test_the_size_alone_is_that_of_the_preview(pool: Pool) -> None:
     assert sizes == [0, 10, 10, 11, 5, 7, 8]
 
 
+async def test_the_first_are_found_by_id_suppressed_or_not(pool: Pool) -> None:
+    for n in range(4):
+        await add(pool, f"user{n}@example.com", "news", odd=str(n % 2))
+    async with pool.acquire() as connection:
+        await contacts.suppress(connection, ["user1@example.com"], reason="asked")
+        (one,) = await first(connection, Audience(lists=("news",), where={"odd": "1"}))
+        assert (one.address, one.suppressed, one.lists) == ("user1@example.com", "asked", ["news"])
+        found = await first(connection, Audience(lists=("news",)), 3)
+        assert [each.address for each in found] == [f"user{n}@example.com" for n in range(3)]
+        assert await first(connection, Audience()) == []
+
+
+async def test_the_zones_are_those_of_whom_a_send_would_mail(pool: Pool) -> None:
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    nine = datetime(2027, 6, 1, 9)  # noqa: DTZ001  # on each contact's own clocks
+    by_zone = make_plan(Schedule(at=nine, time_zone=CONTACT), accepted_at=now)
+    at_once = make_plan(Schedule(), accepted_at=now)
+    for name, zone in (
+        ("ann", "UTC"),
+        ("bob", "Europe/Oslo"),
+        ("cid", "Europe/Oslo"),
+        ("dan", None),
+        ("eve", "Asia/Tokyo"),
+    ):
+        await add(pool, f"{name}@example.com", "news", time_zone=zone)
+    news = Audience(lists=("news",))
+    async with pool.acquire() as connection:
+        await contacts.suppress(connection, ["cid@example.com", "eve@example.com"], reason="asked")
+        assert await zones(connection, news, by_zone) == {"UTC": 1, "Europe/Oslo": 1, None: 1}
+        assert await zones(connection, news, at_once) == {None: 3}
+        await contacts.suppress(connection, [f"{name}@example.com" for name in ("ann", "bob", "dan")], reason="asked")
+        for plan in (by_zone, at_once):
+            assert await zones(connection, news, plan) == {}
+            assert await zones(connection, Audience(), plan) == {}
+
+
 async def test_it_can_be_told_how_many_of_the_audience_lack_an_attribute(pool: Pool) -> None:
     await add(pool, "ann@example.com", "news", time_zone="UTC", city="Oslo", age="3")
     await add(pool, "bob@example.com", "news", city="Oslo")
@@ -409,4 +448,7 @@ async def test_it_can_be_told_how_many_of_the_audience_lack_an_attribute(pool: P
         )
         assert lacking == {"city": 1, "age": 2, "email": 0, "time_zone": 2, "nothing": 3}
         assert await count_lacking(connection, Audience(lists=("news",)), []) == {}
+        many = ["city", *(f"attribute{n}" for n in range(2_000))]  # more than one statement can have columns
+        lacking = await count_lacking(connection, Audience(lists=("news",)), many)
+        assert lacking == {"city": 1} | dict.fromkeys(many[1:], 3)
         assert await count_lacking(connection, Audience(), ["city"]) == {"city": 0}
