@@ -100,7 +100,9 @@ class Schedule(BaseModel):
     fallback_time_zone: str | None = Field(None, description="For contacts without a valid zone of their own.")
     passed_zones: PassedZones = PassedZones.SEND
     throttle: Throttle | None = None
-    emails_per_second: float | None = Field(None, strict=True, description="Rate limit: no more than this over any minute.")
+    emails_per_second: float | None = Field(
+        None, strict=True, description="Rate limit: no more than this over any minute."
+    )
     retry: RetryRule = Field(RetryRule(), description="Of recipients who are refused for now.")
 
     @property

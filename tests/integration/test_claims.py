@@ -29,7 +29,7 @@ async def test_a_hold_waits_for_the_claim_under_way_and_no_later_one_slips_throu
         await claiming.fetch(
             "select * from claim_window($1, 1, '1.0', now() + interval '1 s', 10, $2, '30 s')", begun.id, uuid4()
         )
-        put = asyncio.create_task(hold.put(holding, actor="test", reason="incident"))
+        put = asyncio.create_task(hold.put(holding, actor="test", reason="incident", source="test"))
 
         async def waits() -> bool:
             query = "select count(*) from pg_locks where locktype = 'advisory' and not granted"

@@ -55,7 +55,7 @@ class Tried:
         self, form: FoundForm, values: Values, *, further: bool = False, **changes: list[str] | None
     ) -> Shown:
         """Send a form as a browser would; `further`: and look at the page that it leads to."""
-        pairs = form.filled({name: given for name, given in values.items() if name in form.fields} | changes)
+        pairs = form.filled({**{name: given for name, given in values.items() if name in form.fields}, **changes})
         data: dict[str, list[str]] = {}
         for name, value in pairs:
             data.setdefault(name, []).append(value)
@@ -167,7 +167,7 @@ async def _try(
     values = filling.values
     good = values.get(field.name, list(field.values))
     changed = None if given is None else given + good[1:]
-    shown = await tried.send(form, values, **{field.name: changed})
+    shown = await tried.send(form, values, **{field.name: changed})  # type: ignore[arg-type]  # none is `further`
     assert shown.status < 500, (what, shown.text[:300])
     if kind in takes(form, field):
         assert shown.status < 400, (what, shown.status, shown.text[:300])
