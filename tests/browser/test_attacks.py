@@ -8,7 +8,9 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from fastapi import FastAPI, Request
@@ -19,7 +21,7 @@ from client.interface import AskedBy
 from client.serve import listening_on, serving
 from models.api_keys import Role
 from models.message import MessageStatus
-from models.schedule import Schedule
+from models.schedule import Schedule, Throttle
 from tests.browser.conftest import Served, drop_file
 from tests.eventually import eventually
 from tests.harness import asked_by
@@ -81,9 +83,9 @@ async def test_a_form_of_another_site_is_refused_and_changes_nothing(served: Ser
         "/hold": {"reason": "x"},
         "/sign-out": {},
     }
-    harness.smtp.set(delay_ms=50)
-    async with elsewhere() as other, harness.worker(smtp_connections=1):
-        await harness.use_cases.send(draft, Schedule(), asked_by())
+    an_hour_of_sending = Schedule(throttle=Throttle(batch_size=20, every=timedelta(hours=1)))
+    async with elsewhere() as other, harness.worker():
+        await harness.use_cases.send(draft, an_hour_of_sending, asked_by())
         await harness.until(draft, MessageStatus.SENDING)
         for path, fields in forms.items():
             content = form_to(f"{served.url}{path}", fields | a_token)
@@ -125,7 +127,13 @@ async def test_what_was_typed_runs_on_no_page(served: Served) -> None:
     contact = await use.create_contact("ada@example.com", attributes={"first_name": PAYLOAD}, lists=[PAYLOAD])
     await use.suppress(["c1@example.com"], reason=PAYLOAD)
     await use.create_key(PAYLOAD, Role.VIEWER)
-    typed = {"name": PAYLOAD, "subject": PAYLOAD, "text": PAYLOAD, "from_name": PAYLOAD, "lists": (PAYLOAD,)}
+    typed: dict[str, Any] = {
+        "name": PAYLOAD,
+        "subject": PAYLOAD,
+        "text": PAYLOAD,
+        "from_name": PAYLOAD,
+        "lists": (PAYLOAD,),
+    }
     draft, sent = await harness.draft(**typed), await harness.draft(**typed)
     harness.smtp.set(delay_ms=50)
     async with harness.worker(smtp_connections=1):
