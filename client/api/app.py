@@ -18,6 +18,7 @@ from client.keys import Keys
 from client.web.app import add_pages
 from client.web.error_pages import error_page
 from client.web.headers import secure
+from client.web.pages import unknown_page
 from client.web.visit import Web
 from settings import Settings
 
@@ -58,7 +59,11 @@ async def _tell(request: Request, error: Exception) -> Response:
         # Starlette knows the methods of one call, and there may be several at an address.
         error.headers = {"Allow": ", ".join(methods)}
     if _is_for_a_page(request):
-        response = error_page(request, error)
+        response: Response
+        if isinstance(error, HTTPException):
+            response = await unknown_page(request, error)
+        else:
+            response = error_page(request, error)
         secure(response)
         return response
     return answer_to(error)

@@ -31,6 +31,7 @@ _TITLES = {
 }
 #: Where the API's sentence speaks to programs.
 _SENTENCES = {404: "There is no such page.", 405: "This page cannot be used like that."}
+_NOT_ASKED = Hold(held=False)
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class Instead:
     menu: list[Item]
 
 
-def error_page(request: Request, error: Exception) -> HTMLResponse:
+def error_page(request: Request, error: Exception, hold: Hold = _NOT_ASKED) -> HTMLResponse:
     """Return the page for an error of any kind. It asks no server: that may be what does not answer."""
     told = answer_to(error)
     problem = Problem.model_validate_json(bytes(told.body))
@@ -51,7 +52,7 @@ def error_page(request: Request, error: Exception) -> HTMLResponse:
         "error.html",
         visit=visit,
         place=None,
-        hold=Hold(held=False),
+        hold=hold,
         notice=None,
         title=_TITLES.get(told.status_code, _TITLES[500]),
         sentence=sentence or problem.message,

@@ -7,7 +7,7 @@ every error with a page. Whatever is not declared by `page` cannot be served: it
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
 from client.api.calls import patiently
 from client.direct import database_errors_told
@@ -26,7 +27,8 @@ from client.web.sessions import cookie_of, give_cookie, new_token, require_own_f
 from client.web.uploads import uploaded
 from client.web.visit import Visit, web_of
 from models.api_keys import Action, may, needed_for
-from models.errors import NoKey, NotAllowed
+from models.errors import NoKey, NotAllowed, SendgateError
+from models.hold import Hold
 
 #: A command waits so long for its receipt before the page says that it is not confirmed yet.
 WAIT = timedelta(seconds=3)
@@ -75,9 +77,8 @@ async def _let_in(
 ) -> Response:
     """Find out who asks, refuse whoever may not, read the form, and act."""
     token = cookie_of(request)
-    principal = await web_of(request).sessions.principal_of(token) if token else None
-    visit = Visit(request, token or new_token(), principal)
-    request.state.visit = visit
+    visit = await _recognized(request)
+    principal = visit.principal
     if declared.needs is not None:
         if principal is None and request.method == "GET":
             return RedirectResponse(sign_in_path(request), 303)
@@ -100,6 +101,24 @@ async def _let_in(
     if token is None and declared.needs is None and "set-cookie" not in response.headers:
         give_cookie(request, response, visit.token)
     return response
+
+
+async def _recognized(request: Request) -> Visit:
+    """Find out who asks, and keep it for whatever answers."""
+    token = cookie_of(request)
+    principal = await web_of(request).sessions.principal_of(token) if token else None
+    request.state.visit = visit = Visit(request, token or new_token(), principal)
+    return visit
+
+
+async def unknown_page(request: Request, error: HTTPException) -> Response:
+    """Answer where no page is: with the navigation of whoever is signed in, and without where that cannot be asked."""
+    hold = Hold(held=False)
+    with suppress(SendgateError), database_errors_told():
+        visit = await patiently(_recognized(request), WAIT)
+        if visit.principal is not None:
+            hold = await patiently(visit.use.hold(), WAIT)
+    return error_page(request, error, hold)
 
 
 async def _own_form(request: Request, token: str | None) -> Form:

@@ -132,13 +132,10 @@ def _alternatives(schema: Schema, document: Schema) -> Iterator[Schema]:
 def has(body: Any, path: Path) -> bool:
     """Whether there is something at this path of a body."""
     for step in path:
-        if (isinstance(body, dict) and step in body) or (
-            isinstance(body, list) and isinstance(step, int) and step < len(body)
-        ):
-            there: Any = body
-            body = there[step]
-        else:
+        is_in_list = isinstance(body, list) and isinstance(step, int) and step < len(body)
+        if not is_in_list and not (isinstance(body, dict) and step in body):
             return False
+        body = body[step]
     return True
 
 

@@ -172,7 +172,7 @@ async def test_the_menu_and_the_details_by_touch(served: Served, draft: str) -> 
     await page.tap(f"#menu-{draft} summary")
     await expect(page.locator(f"#menu-{draft} ul")).to_be_hidden()
     await page.tap(f"#menu-{draft} summary")
-    await page.touchscreen.tap(200, 800)
+    await page.touchscreen.tap(200, 600)
     await expect(page.locator(f"#menu-{draft} ul")).to_be_hidden()
     await page.tap(".when-time")
     await expect(page.locator(".details")).to_be_visible()
@@ -180,7 +180,7 @@ async def test_the_menu_and_the_details_by_touch(served: Served, draft: str) -> 
     assert box is not None
     assert box["x"] >= 0
     assert box["x"] + box["width"] <= 390
-    await page.touchscreen.tap(200, 800)
+    await page.touchscreen.tap(200, 600)
     await expect(page.locator(".details")).to_be_hidden()
     await page.tap(f"#menu-{draft} summary")
     await page.tap(f"#menu-{draft} >> text=Copy as Draft")

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Page, expect
 
 from models.api_keys import Role
-from models.schedule import Schedule
+from models.commands import Verb
+from models.schedule import Schedule, Throttle
 from tests.browser.conftest import Served, choose
 from tests.browser.test_accessible import check
 from tests.harness import asked_by
 
+REASON = "the landing page is down:\nErik looks after it"
 
-@pytest.mark.parametrize("script", [True, False])
-async def test_a_pause_that_was_open_while_another_operator_canceled(served: Served, script: bool) -> None:
+
+@asynccontextmanager
+async def sent_after_another_canceled(served: Served, command: Verb, script: bool) -> AsyncIterator[tuple[Page, str]]:
+    """The page that answers this form, and the message; the other operator's cancel was confirmed before."""
     harness = served.harness
     await harness.add_contacts(60)
     await harness.prepare_server()
     draft = await harness.draft(name="May news")
     mine = await served.open(java_script_enabled=script)
     theirs = await served.open(await served.site.key(Role.OPERATOR))
-    harness.smtp.set(delay_ms=50)
-    async with harness.worker(smtp_connections=1):
-        await harness.use_cases.send(draft, Schedule(), asked_by())
-        await harness.until_left(3)
-        await mine.goto(f"/messages/{draft}/pause")
-        await mine.fill("#reason", "the landing page is down:\nErik looks after it")
+    async with harness.worker():
+        schedule = Schedule(throttle=Throttle(batch_size=20, every=timedelta(hours=1)))
+        await harness.use_cases.send(draft, schedule, asked_by())
+        await harness.until_left(20)
+        await mine.goto(f"/messages/{draft}/{command}")
+        await mine.fill("#reason", REASON)
         await theirs.goto("/messages?tab=sent")
         await choose(theirs, draft, "Cancel")
+        await theirs.fill("#reason", "there is an error in the body")
         await theirs.click("button:has-text('Cancel')")
         await expect(theirs.locator("h1")).to_have_text("Canceled")
-        await mine.click("button:has-text('Pause')")
+        await mine.click(f"button:has-text('{command.capitalize()}')")
+        yield mine, draft
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_a_pause_that_was_open_while_another_operator_canceled(served: Served, script: bool) -> None:
+    async with sent_after_another_canceled(served, Verb.PAUSE, script) as (mine, draft):
         await expect(mine.locator(".lead")).to_contain_text("The message is canceled, so pause is refused")
-        await expect(mine.locator("#typed")).to_have_value("the landing page is down:\nErik looks after it")
+        await expect(mine.locator("#typed")).to_have_value(REASON)
         await expect(mine.locator(".actions a")).to_have_text(["Look at the message as it is now", "Copy as Draft"])
         await mine.click("text=Copy as Draft")
         await expect(mine.locator("h1")).to_have_text("Copy “May news” as a draft?")
-    await harness.assert_once_each(draft)
+    await served.harness.assert_once_each(draft)
 
 
 @pytest.mark.parametrize("script", [True, False])
@@ -63,3 +78,15 @@ async def test_two_who_edit_one_draft(served: Served, script: bool) -> None:
     await mine.click("button:has-text('Save mine all the same')")
     await expect(mine.locator("main")).to_contain_text("The draft is saved.")
     assert (await served.harness.use_cases.message(draft)).text == "What took me an hour."
+
+
+@pytest.mark.parametrize("script", [True, False])
+async def test_a_cancel_that_was_open_while_another_operator_canceled(served: Served, script: bool) -> None:
+    """Both wanted the same: there is nothing to refuse, and the history keeps both reasons."""
+    async with sent_after_another_canceled(served, Verb.CANCEL, script) as (mine, draft):
+        await expect(mine.locator("h1")).to_have_text("Canceled")
+        await expect(mine.locator("dl")).to_contain_text("It was canceled before this was asked for")
+        await mine.goto(f"/messages/{draft}/history")
+        await expect(mine.locator("#command-3")).to_contain_text(REASON.replace("\n", " "))
+        await expect(mine.locator("#command-2")).to_contain_text("there is an error in the body")
+        await expect(mine.locator("#command-2")).not_to_contain_text("before this was asked for")

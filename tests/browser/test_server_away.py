@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from fastapi import FastAPI, Response
 from playwright.async_api import Page, expect
 
 from models.message import MessageStatus
-from models.schedule import Schedule
+from models.schedule import Schedule, Throttle
 from tests.browser.conftest import Served
 from tests.browser.test_accessible import check
 from tests.harness import asked_by
@@ -30,7 +32,7 @@ async def test_pages_of_a_send_keep_what_they_show_and_catch_up_without_a_reload
     harness, listed = served.harness, await served.open()
     looked = await listed.context.new_page()
     async with harness.worker():
-        await harness.use_cases.send(draft, Schedule(emails_per_second=30), asked_by())
+        await harness.use_cases.send(draft, Schedule(emails_per_second=15), asked_by())
         await harness.until_left(3)
         await listed.goto("/messages?tab=sent")
         await looked.goto(f"/messages/{draft}")
@@ -80,10 +82,10 @@ async def test_behind_a_gateway_that_answers_in_its_place_it_is_just_as_away(ser
     harness, looked = served.harness, await served.open()
     written = await looked.context.new_page()
     other = await harness.draft()
-    harness.smtp.set(delay_ms=50)
-    async with harness.worker(smtp_connections=1):
-        await harness.use_cases.send(draft, Schedule(), asked_by())
-        await harness.until_left(3)
+    async with harness.worker():
+        schedule = Schedule(throttle=Throttle(batch_size=20, every=timedelta(hours=1)))
+        await harness.use_cases.send(draft, schedule, asked_by())
+        await harness.until_left(20)
         await looked.goto(f"/messages/{draft}")
         await written.goto(f"/messages/{other}/edit")
         await served.stop()

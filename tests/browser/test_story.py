@@ -34,7 +34,7 @@ async def until_sent(page: Page) -> None:
 
 async def test_pause_resolve_the_issue_and_resume_also_for_who_joined_meanwhile(served: Served, draft: str) -> None:
     harness, page = served.harness, await served.open()
-    harness.smtp.set(delay_ms=50)
+    harness.smtp.set(delay_ms=150)  # nine seconds, if nobody paused it
     async with harness.worker(smtp_connections=1):
         await harness.use_cases.send(draft, Schedule(), asked_by())
         await harness.until_left(3)
@@ -157,14 +157,21 @@ async def test_unschedule_correct_the_text_and_the_date_and_schedule_again(
         await page.click("text=Scheduled")
         await expect(page.locator(f"#row-{draft}")).to_contain_text(f"{right.day} {right:%b %Y}, 09:00")
         assert mailbox.texts() == []
-        # And once more, for a date that has come: now.
+        # And once more, for a date that comes: to the second, for the test does not wait for the next minute.
         await choose(page, draft, "Unschedule")
         await page.click("text=Yes, Continue Editing")
         await expect(page.locator("#text")).to_have_value("This is the right text.\n")
         await page.click("text=Save and send…")
+        await page.check("#when-zone")
+        await page.locator("#at").evaluate("field => (field.step = 1)")
+        soon = datetime.now(UTC).replace(microsecond=0) + timedelta(seconds=15)
+        await page.fill("#at", f"{soon:%Y-%m-%dT%H:%M:%S}")
         await page.click("text=Continue…")
-        await page.click("button:has-text('Send')")
+        await page.click("button:has-text('Schedule')")
+        await expect(page.locator("#head .badge")).to_have_text("Scheduled")
+        assert mailbox.texts() == []
         await until_sent(page)
+        assert datetime.now(UTC) >= soon
     emails = mailbox.texts()
     assert Counter(address for address, _ in emails) == Counter(EVERYBODY)
     assert all("This is the right text." in text and "all is well" not in text for _, text in emails)

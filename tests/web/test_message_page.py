@@ -194,8 +194,8 @@ async def test_a_scheduled_throttle_has_its_batches_to_come(site: Site) -> None:
     panel = (await site.get(f"/messages/{message_id}")).tree.one("section", aria_labelledby="timeline-title")
     assert panel.one("h2").text == "Batches"
     assert [row.text for row in panel.all("tr")[1:]][-2:] == [
-        "Batch 9 1 Jun 2031, 17:00:00 to come 10",
-        "Batch 10 1 Jun 2031, 18:00:00 to come 5",
+        "Batch 9 1 Jun 2031, 17:00:00 10",
+        "Batch 10 1 Jun 2031, 18:00:00 5",
     ]
 
 

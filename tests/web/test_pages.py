@@ -72,6 +72,24 @@ async def test_a_server_that_is_away_and_a_fault_of_ours_are_pages_that_ask_no_s
             assert "a secret" not in shown.text
 
 
+async def test_what_there_is_not_is_said_with_the_navigation_and_without_it_while_nobody_can_be_asked(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise Unreachable("The database does not answer.")
+
+    assert "Contacts" in (await site.get("/nothing")).links
+    assert "Contacts" in (await site.get("/sign-out")).links  # a method that it does not take
+    with monkeypatch.context() as patched:
+        patched.setattr(site.harness.use_cases, "hold", away)
+        assert "Contacts" in (await site.get("/nothing")).links
+        patched.setattr(site.web.sessions, "principal_of", away)
+        shown = await site.get("/nothing")
+    assert shown.status == 404
+    assert "There is no such page." in shown.text
+    assert "Contacts" not in shown.links
+
+
 async def test_an_address_that_takes_no_such_method_says_which_it_takes(site: Site) -> None:
     shown = await site.get("/sign-out")
     assert shown.status == 405
