@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from client.cli.receipts import span
-from client.cli.schedule_words import batches_in_words, wall_clock
+from client.cli.schedule_words import batches_in_words
 from client.interface import Progress
 from client.web.words import STATUS_ICONS, Clock, capitalized
 from models.commands import Receipt, Verb
@@ -86,9 +86,9 @@ def _schedule(message: Message, clock: Clock) -> str:
     if schedule.at is None:
         return "at once"
     if schedule.is_by_contact_zone:
-        return f"{wall_clock(schedule.at)} in each contact’s own time zone"
+        return f"{clock.on_the_wall(schedule.at)} in each contact’s own time zone"
     if schedule.at.tzinfo is None:
-        return f"{wall_clock(schedule.at)} in {schedule.time_zone}"
+        return f"{clock.on_the_wall(schedule.at)} in {schedule.time_zone}"
     return clock.second(schedule.at)
 
 

@@ -55,6 +55,11 @@ class Clock:
     def millisecond(self, instant: datetime | None) -> str:
         return "–" if instant is None else f"{self.second(instant)}.{instant.microsecond // 1000:03d}"
 
+    @classmethod
+    def on_the_wall(cls, time: datetime) -> str:
+        """Return a time that is each contact's, or another zone's: 1 Dec 2026, 09:00; with seconds if it has some."""
+        return f"{cls.day(time)}, {time:%H:%M:%S}".removesuffix(":00")
+
     @staticmethod
     def day(time: datetime) -> str:
         """Return the day that a clock shows, wherever it hangs: 1 Dec 2026."""
