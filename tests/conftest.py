@@ -34,6 +34,8 @@ zoneinfo.reset_tzpath(to=())
 # A shell that runs the suite in the background has Ctrl-C ignored, and all that tests start would inherit it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # as under nohup
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 # No test is judged by a time: machines are noisy.
 hypothesis.settings.register_profile("sendgate", deadline=None)
