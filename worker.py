@@ -204,7 +204,7 @@ async def run(settings: Settings, stop: asyncio.Event) -> None:
             await transport.aclose()
 
 
-async def _keep_books(settings: Settings, stop: asyncio.Event) -> None:
+async def _keep_books(settings: Settings, at_work: Callable[[], None], stop: asyncio.Event) -> None:
     """Decide, and sweep, until `stop` is set; with connections and a client of this loop's own."""
     assert settings.database_url is not None  # as `run` has seen
     async with open_pool(
@@ -214,6 +214,7 @@ async def _keep_books(settings: Settings, stop: asyncio.Event) -> None:
         sweep = asyncio.create_task(Sweep(pool, Workflows(client)).run())
         try:
             async with running([make_bookkeeping(client, pool, settings)]) as tasks:
+                at_work()
                 stopped = asyncio.create_task(stop.wait())
                 await asyncio.wait([stopped, *tasks], return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -222,26 +223,30 @@ async def _keep_books(settings: Settings, stop: asyncio.Event) -> None:
 
 @asynccontextmanager
 async def _in_own_thread(
-    work: Callable[[asyncio.Event], Coroutine[Any, Any, None]],
+    work: Callable[[Callable[[], None], asyncio.Event], Coroutine[Any, Any, None]],
 ) -> AsyncIterator[asyncio.Future[None]]:
     """Run `work` in a thread and an event loop of its own, so that it never waits for a turn in this one.
 
-    Yields its future. At the end the event that it was given is set, and its end awaited; its error comes out then.
+    It gets what to call once it is at work, and is waited for until then: what it loads is not loaded side by side
+    with what we load. Yields its future. At the end the event that it got is set, and its end awaited; its error
+    comes out then.
     """
     begun: Future[Callable[[], object]] = Future()  # how to tell it to stop
 
     async def main() -> None:
         stop, loop = asyncio.Event(), asyncio.get_running_loop()
-        begun.set_result(lambda: loop.call_soon_threadsafe(stop.set))
-        await work(stop)
+        await work(lambda: begun.set_result(lambda: loop.call_soon_threadsafe(stop.set)), stop)
 
     ended = asyncio.ensure_future(asyncio.to_thread(asyncio.run, main()))
-    tell_to_stop = await asyncio.wrap_future(begun)
+    either: list[asyncio.Future[Any]] = [ended, asyncio.wrap_future(begun)]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     try:
-        yield ended
+        if not ended.done():
+            yield ended
     finally:
-        with contextlib.suppress(RuntimeError):  # its loop has ended before
-            tell_to_stop()
+        if begun.done():
+            with contextlib.suppress(RuntimeError):  # its loop has ended before
+                begun.result()()
         await ended
 
 
