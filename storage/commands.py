@@ -20,26 +20,10 @@ async def ask(
     generation: int,
     command: Command,
     details: Mapping[str, Any] | None = None,
-) -> None:
-    """Record a command as asked; asking again with the same id changes nothing."""
-    await _sql.ask(
-        connection,
-        command_id=command.command_id,
-        message_id=message_id,
-        generation=generation,
-        verb=command.verb.value,
-        actor=command.actor,
-        reason=command.reason,
-        source=command.source,
-        requested_at=command.requested_at,
-        details=dict(details or {}),
-    )
-
-
-async def ask_unless_answered(connection: Connection, message_id: str, generation: int, command: Command) -> bool:
-    """Record a command as asked, and return whether it has been answered already: a stop has no time for two calls."""
+) -> bool:
+    """Record a command as asked; return whether it has been answered. Asking again with the same id changes nothing."""
     return bool(
-        await _sql.ask_unless_answered(
+        await _sql.ask(
             connection,
             command_id=command.command_id,
             message_id=message_id,
@@ -49,6 +33,7 @@ async def ask_unless_answered(connection: Connection, message_id: str, generatio
             reason=command.reason,
             source=command.source,
             requested_at=command.requested_at,
+            details=dict(details or {}),
         )
     )
 

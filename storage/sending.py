@@ -213,7 +213,7 @@ class Sending:
         A stop that was answered before, in this generation or another, is not obeyed again.
         """
         async with self._pool.acquire() as connection:
-            if await commands.ask_unless_answered(connection, message_id, generation, command):
+            if await commands.ask(connection, message_id, generation, command):
                 return await self._status(connection, message_id, generation)
             status = await _sql.close_gate(connection, message_id=message_id, generation=generation, number=number)
         return MessageStatus(status) if status else None

@@ -39,3 +39,19 @@ def assert_plain(sentence: str) -> None:
     assert sentence.isprintable(), sentence
     assert len(sentence) <= _LONGEST, sentence
     assert not (found := _JARGON.search(sentence)), (found, sentence)
+
+
+#: What a CSV of contacts may be that somebody took for one.
+BAD_FILES = {
+    "empty": b"",
+    "no header": b"ada@example.org\nbob@example.org\n",
+    "only a header": b"email\n",
+    "not UTF-8": "email,city\nada@example.org,Malmö\n".encode("latin-1"),
+    "UTF-16": "email\nada@example.org\n".encode("utf-16"),
+    "binary": bytes(range(256)) * 40,
+    "NUL in the header": b"em\x00ail\nada@example.org\n",
+    "NUL in a line": b"email,city\nada@example.org,a\x00b\n",
+    "a line of 1 MB": b"email,city\nada@example.org," + b"x" * 1_000_000 + b"\n",
+    "1,000 columns": ("email," + ",".join(f"c{n}" for n in range(1_000)) + "\n").encode(),
+    "a quote that never ends": b'email,city\n"ada@example.org,Oslo\n' * 5,
+}

@@ -1,14 +1,8 @@
--- name: ask!
--- The command as asked. Repeating it changes nothing: whoever asks chose its id.
-insert into commands (command_id, message_id, generation, verb, actor, reason, source, requested_at, details)
-values (:command_id, :message_id, :generation, :verb, :actor, :reason, :source, :requested_at, :details)
-    on conflict (command_id) do nothing;
-
--- name: ask_unless_answered$
--- The command as asked, as above, and whether it has been answered already.
+-- name: ask$
+-- The command as asked; whether it has been answered already. Repeating it changes nothing: whoever asks chose its id.
 with asked as (
     insert into commands (command_id, message_id, generation, verb, actor, reason, source, requested_at, details)
-    values (:command_id, :message_id, :generation, :verb, :actor, :reason, :source, :requested_at, '{}')
+    values (:command_id, :message_id, :generation, :verb, :actor, :reason, :source, :requested_at, :details)
         on conflict (command_id) do nothing
 )
 select exists (select from receipts where command_id = :command_id);

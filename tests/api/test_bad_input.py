@@ -23,7 +23,7 @@ from tests.acceptance.bad_input_world import World, one_of_everything, open_worl
 from tests.api.api import Api
 from tests.api.enumeration import BadBody, Operation, bad_bodies, operations, said_under
 from tests.api.good_calls import good_calls, takes
-from tests.bad_values import TEXTS, assert_plain
+from tests.bad_values import BAD_FILES, TEXTS, assert_plain
 from tests.findings import Findings, findings
 from tests.kept_database import KeptDatabase
 
@@ -297,20 +297,7 @@ async def test_any_accept_header_is_answered_as_none(tried: Tried, findings: Fin
                     assert response.is_success, (operation.name, value[:20], response.text)
 
 
-FILES = {
-    "empty": b"",
-    "only a header": b"email\n",
-    "no header": b"ada@example.org\nbob@example.org\n",
-    "not UTF-8": "email,city\nada@example.org,Malmö\n".encode("latin-1"),
-    "UTF-16": "email\nada@example.org\n".encode("utf-16"),
-    "binary": bytes(range(256)) * 40,
-    "NUL in the header": b"em\x00ail\nada@example.org\n",
-    "NUL in a line": b"email,city\nada@example.org,a\x00b\n",
-    "a line of 1 MB": b"email,city\nada@example.org," + b"x" * 1_000_000 + b"\n",
-    "1,000 columns": ("email," + ",".join(f"c{n}" for n in range(1_000)) + "\n").encode(),
-    "JSON": b'{"email": "ada@example.org"}',
-    "a quote that never ends": b'email,city\n"ada@example.org,Oslo\n' * 5,
-}
+FILES = BAD_FILES | {"JSON": b'{"email": "ada@example.org"}'}
 
 
 @pytest.mark.parametrize("kind", FILES)

@@ -21,7 +21,7 @@ from temporalio.client import Client
 from client.local.postgres import PostgresCluster
 from client.web import commands
 from tests.acceptance.bad_input_world import World, one_of_everything, open_world
-from tests.bad_values import TEXTS, assert_plain
+from tests.bad_values import BAD_FILES, TEXTS, assert_plain
 from tests.findings import Findings, findings
 from tests.harness import asked_by
 from tests.kept_database import KeptDatabase
@@ -263,26 +263,13 @@ NO_FORMS: dict[str, bytes] = {
     "text/plain": b"name=x",
 }
 GOOD_FILE = b"email,city\nada@example.org,Oslo\n"
-FILES = {
-    "empty": b"",
-    "no header": b"ada@example.org\nbob@example.org\n",
-    "only a header": b"email\n",
-    "not UTF-8": "email,city\nada@example.org,Malmö\n".encode("latin-1"),
-    "UTF-16": "email\nada@example.org\n".encode("utf-16"),
-    "binary": bytes(range(256)) * 40,
-    "NUL in the header": b"em\x00ail\nada@example.org\n",
-    "NUL in a line": b"email,city\nada@example.org,a\x00b\n",
-    "a line of 1 MB": b"email,city\nada@example.org," + b"x" * 1_000_000 + b"\n",
-    "1,000 columns": ("email," + ",".join(f"c{n}" for n in range(1_000)) + "\n").encode(),
-    "a quote that never ends": b'email,city\n"ada@example.org,Oslo\n' * 5,
-}
 
 
-@pytest.mark.parametrize("kind", FILES)
+@pytest.mark.parametrize("kind", BAD_FILES)
 async def test_a_file_that_is_no_csv_of_contacts(tried: Tried, kind: str) -> None:
     (form,) = [form for form in tried.forms.values() if form.route == "/contacts/import"]
     data = {name: value for name, value in form.filled({"list": ["friends"]}) if name != "file"}
-    shown = await tried.ask(form, "POST", form.action, data=data, files={"file": ("x.csv", FILES[kind])})
+    shown = await tried.ask(form, "POST", form.action, data=data, files={"file": ("x.csv", BAD_FILES[kind])})
     if shown.status == 200:  # only lines are wrong, each is named, and none went in
         assert "0 created, 0 updated" in shown.text
         for row in shown.tree.all("tr")[1:]:
