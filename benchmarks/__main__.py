@@ -32,7 +32,7 @@ BENCHMARKS: Mapping[str, Callable[[Postfix | None, bool], Measuring]] = {
     "killed": lambda _, quick: killed.measure(kills=1 if quick else 5, people=20_000),
     "limit": lambda _, quick: limit.measure(seconds=15 if quick else 60),
     "asleep": lambda postfix, quick: asleep.measure(
-        postfix, messages=200 if quick else 10_000, watched_seconds=15 if quick else 60
+        postfix, messages=200 if quick else 10_000, watched_seconds=15 if quick else 150
     ),
     "windows": lambda postfix, quick: sweeps.windows(postfix, emails=5_000 if quick else 50_000),
     "workers": lambda postfix, quick: sweeps.workers(postfix, emails=5_000 if quick else 50_000),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
+import time
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +27,7 @@ def describe() -> dict[str, Figure]:
         "commit": _said("git", "describe", "--always", "--dirty", "--abbrev=12"),
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
+        "loop_seconds": round(_loop_seconds(), 2),
         "memory_bytes": psutil.virtual_memory().total,
         "kernel": platform.release(),
         "python": platform.python_version(),
@@ -65,6 +67,14 @@ def _cpu_name() -> str:
     except OSError:
         return platform.processor()
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+
+
+def _loop_seconds() -> float:
+    """Return the seconds of CPU for ten million turns of an empty loop: machines of one name differ by a factor."""
+    began = time.process_time()
+    for _ in range(10_000_000):
+        pass
+    return time.process_time() - began
 
 
 def _said(*command: str) -> str:

@@ -26,10 +26,11 @@ class _Part:
     share_of_others: float  # of the CPU, 0 to 1
     measured_at: str
     commit: str
+    machine: str  # parts that were measured on different days may have had different ones
 
     @property
     def circumstances(self) -> str:
-        return f"in {self.seconds:,.0f} s; {self.share_of_others:.0%} of the CPU went to others"
+        return f"in {self.seconds:,.0f} s on {self.machine}; {self.share_of_others:.0%} of the CPU went to others"
 
 
 class Report:
@@ -44,9 +45,9 @@ class Report:
     def add(self, name: str, found: Findings, *, seconds: float, share_of_others: float) -> None:
         """Take in what one benchmark has found, in the place of what a run before found."""
         drawings = [drawing.name for drawing in found.drawings]
-        when = str(self._facts["measured_at"]), str(self._facts["commit"])
+        where = str(self._facts["measured_at"]), str(self._facts["commit"]), _machine(self._facts)
         self._parts[name] = _Part(
-            name, found.title, found.rows, drawings, found.figures, seconds, share_of_others, *when
+            name, found.title, found.rows, drawings, found.figures, seconds, share_of_others, *where
         )
 
     def take_over(self, written: str) -> None:
@@ -63,7 +64,7 @@ class Report:
         """The machine, in a sentence or two."""
         facts = self._facts
         return (
-            f"{facts['cores']} cores ({facts['cpu']}), Linux {facts['kernel']}, Python {facts['python']},"
+            f"{_machine(facts)}; Linux {facts['kernel']}, Python {facts['python']},"
             f" {facts['postgresql']}, {facts['temporal']}; commit {facts['commit']}, {facts['measured_at']}."
             " Servers, next hop and whatever is compared share the cores."
             + (" With --quick: small numbers, whose bars mean little." if self._quick else "")
@@ -99,6 +100,11 @@ class Report:
             for name, part in self._parts.items()
         }
         return json.dumps({"machine": self._facts, "quick": self._quick, "parts": parts}, indent=1) + "\n"
+
+
+def _machine(facts: Mapping[str, Figure]) -> str:
+    """What a figure in seconds depends on most."""
+    return f"{facts['cores']} cores ({facts['cpu']}; ten million turns of Python's loop: {facts['loop_seconds']} s)"
 
 
 def _mark(row: Row) -> str:
