@@ -18,7 +18,7 @@ from typing import Any, TypeAlias
 from rich.console import Console
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 
-from benchmarks import asleep, growth, killed, limit, machine, million, pages, pause, profile, rate, sweeps
+from benchmarks import asleep, files, growth, killed, limit, machine, million, pages, pause, profile, rate, sweeps
 from benchmarks.figures import Findings
 from benchmarks.postfix import HOW_TO_GET_THEM, VARIABLE, Postfix, find_postfix
 from benchmarks.report import Report
@@ -40,6 +40,9 @@ BENCHMARKS: Mapping[str, Callable[[Postfix | None, bool], Measuring]] = {
     "growth": lambda _, quick: growth.measure(30 if quick else 1_000),
     "pages": lambda postfix, quick: pages.measure(
         postfix, messages=1_000 if quick else 10_000, people=20_000 if quick else 1_000_000
+    ),
+    "files": lambda postfix, quick: files.measure(
+        postfix, many=50_000 if quick else 1_000_000, few=10_000 if quick else 50_000
     ),
     "profile": lambda postfix, quick: profile.measure(postfix, emails=5_000 if quick else 50_000),
     "million": lambda postfix, _: million.measure(postfix, many=1_000_000, few=50_000),

@@ -17,7 +17,7 @@ import httpx
 
 from benchmarks.figures import Findings, percentile
 from benchmarks.postfix import Postfix, next_hop
-from benchmarks.stack import Stack, asked, open_stack
+from benchmarks.stack import Stack, open_stack
 from models.message import MessageStatus
 
 MOST_SECONDS = 0.200
@@ -25,7 +25,6 @@ _TIMES = 20
 _SCHEDULED = 25  # a page of them; sending each counts everybody
 _ADMIN_KEY = "the-key-of-the-benchmark"
 _RATE_OF_THE_PAUSED = 1_000.0
-_LONGEST_SECONDS = 300.0
 
 
 async def measure(postfix: Postfix | None, *, messages: int, people: int) -> Findings:
@@ -34,7 +33,7 @@ async def measure(postfix: Postfix | None, *, messages: int, people: int) -> Fin
         await stack.add_contacts(people, "everybody")
         with next_hop(postfix, stack.folder) as (port, _):
             async with stack.worker(port):
-                paused = await _pause_one(stack)
+                paused = await stack.send_and_pause("everybody", emails_per_second=_RATE_OF_THE_PAUSED)
                 draft = await _fill(stack, messages)
                 async with _browser(stack) as browser:
                     looked_through = await _ask(browser, _pages(paused, draft, await _middle(stack)), times=_TIMES)
@@ -48,14 +47,6 @@ async def measure(postfix: Postfix | None, *, messages: int, people: int) -> Fin
     for name, seconds in counted.items():
         found.add(f"{name} (counts the audience)", f"{percentile(seconds, 0.5) * 1000:,.0f} ms")
     return found
-
-
-async def _pause_one(stack: Stack) -> str:
-    """Send a message to everybody and pause it when some have it: its recipients are all in the ledger."""
-    message_id = await stack.send("everybody", emails_per_second=_RATE_OF_THE_PAUSED)
-    await stack.until_left(message_id, 1, within=_LONGEST_SECONDS)
-    await stack.use_cases.pause(message_id, asked(), wait=timedelta(minutes=1))
-    return message_id
 
 
 async def _fill(stack: Stack, messages: int) -> str:
@@ -88,7 +79,7 @@ async def _middle(stack: Stack) -> int:
 async def _browser(stack: Stack) -> AsyncIterator[httpx.AsyncClient]:
     """A client that is signed in at an API of its own."""
     async with (
-        stack.api(_ADMIN_KEY) as url,
+        stack.api(_ADMIN_KEY) as (url, _),
         httpx.AsyncClient(base_url=url, headers={"Accept": "text/html"}, timeout=60) as browser,
     ):
         form = (await browser.get("/sign-in")).text

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from temporalio.client import Client
@@ -29,6 +29,7 @@ from storage.database import Pool, migrate, open_pool
 from tests.eventually import eventually
 
 WINDOW = 64  # what a worker's own is
+_LONGEST_BEGINNING_SECONDS = 300.0
 
 
 def asked() -> AskedBy:
@@ -93,14 +94,14 @@ class Stack:
             yield started
 
     @asynccontextmanager
-    async def api(self, admin_key: str) -> AsyncIterator[str]:
-        """Run `sendgate serve` on this stack; yields its address."""
+    async def api(self, admin_key: str) -> AsyncIterator[tuple[str, Child]]:
+        """Run `sendgate serve` on this stack; yields its address and the process."""
         port = free_port()
         environment = self._environment() | {"SENDGATE_ADMIN_KEY": admin_key}
         command = python_module("client", "serve", "--port", str(port))
         with child(command, self.folder / "api.log", environment) as started:
             await started.until_said("Serving on")
-            yield f"http://{HOST}:{port}"
+            yield f"http://{HOST}:{port}", started
 
     def _environment(self) -> dict[str, str]:
         """Return the environment of a process that is to use these servers."""
@@ -138,6 +139,13 @@ class Stack:
         """Write a message to everybody on a list and send it; return its id."""
         message_id = await self.draft(list_name, name=name)
         await self.use_cases.send(message_id, Schedule(at=at, emails_per_second=emails_per_second), asked())
+        return message_id
+
+    async def send_and_pause(self, list_name: str, *, emails_per_second: float) -> str:
+        """Send a message and pause it when some have it, its recipients are all in the ledger then."""
+        message_id = await self.send(list_name, emails_per_second=emails_per_second)
+        await self.until_left(message_id, 1, within=_LONGEST_BEGINNING_SECONDS)
+        await self.use_cases.pause(message_id, asked(), wait=timedelta(minutes=1))
         return message_id
 
     async def send_and_wait(
