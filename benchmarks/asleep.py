@@ -18,7 +18,7 @@ MOST_LATE_SECONDS = 1.0
 _PUNCTUAL = 10  # messages whose instant no other shares
 _WRITERS = 16
 _FAR_AWAY = timedelta(days=30)
-_REST_SECONDS = 10.0  # what was just started comes to rest
+_REST_SECONDS = 75.0  # what was just started or written comes to rest: autovacuum looks every minute
 _LONGEST_SECONDS = 3_600.0
 
 

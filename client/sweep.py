@@ -25,8 +25,8 @@ _ASKS_TEMPORAL_ONCE_IN = 3
 LOST_AFTER = timedelta(seconds=10)
 _LOOK_BACK = timedelta(days=1)
 _LISTING_LAG = timedelta(minutes=1)
-_ASKED_AT_A_TIME = 10
-_MOST_IN_A_ROW = 20
+_ASKED_AT_A_TIME = 3
+_MOST_IN_A_ROW = 60
 _LOCK = 7_364_002
 
 
