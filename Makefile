@@ -50,5 +50,6 @@ format: $(VENV)/.installed-for-tests
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix .
 
+# Also the data of the local stack in .sendgate: its messages, contacts and mailbox.
 clean:
 	rm -rf $(VENV) .sendgate .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -51,7 +51,7 @@ from workflows.calls import DELIVERY_QUEUE
 logger = logging.getLogger("worker")
 
 GRACE = timedelta(seconds=60)
-WINDOW = 64  # rows a claim takes: what a killed lane leaves in doubt is at most this
+WINDOW = 64  # rows a claim takes; a killed lane leaves two of these in doubt at most
 _COMPILED_MESSAGES_KEPT = 64
 _CONNECTIONS_OF_LANES, _CONNECTIONS_OF_BOOKS = 20, 12  # to PostgreSQL, at most
 _CANCEL_AGAIN_AFTER_SECONDS = 0.1

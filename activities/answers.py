@@ -12,7 +12,7 @@ T = TypeVar("T")
 async def answer_within(seconds: float, query: Awaitable[T]) -> T:
     """Return the answer of the ledger, or raise TimeoutError after so long and leave the query to itself.
 
-    Not asyncio.timeout, which waits until a cancelled query is tidied up: the driver asks the server to cancel it, and
+    Not asyncio.timeout, which waits until a canceled query is tidied up: the driver asks the server to cancel it, and
     a server that has vanished without a word never answers that either.
     """
     task = asyncio.ensure_future(query)

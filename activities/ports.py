@@ -59,7 +59,7 @@ class Transport(Protocol):
     async def hand_over(self, email: Email, permit: Permit) -> Outcome:
         """Hand one email to the next hop and return what became of it; raise nothing that SMTP can cause.
 
-        When the permit refuses, the outcome is NOT_HANDED_OVER. Cancelling the task aborts the conversation, and the
+        When the permit refuses, the outcome is NOT_HANDED_OVER. Canceling the task aborts the conversation, and the
         call still returns: NOT_HANDED_OVER if the final dot was not written, IN_DOUBT if it was.
         """
 

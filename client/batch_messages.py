@@ -1,8 +1,9 @@
 """The use cases of Sendgate, once: every door (command line, API, pages, runbooks) asks here.
 
 Each checks what was given, asks `models.transitions` whether it is legal, changes the database in one conditional
-statement, and tells the workflow. Whoever needs Temporal connects before anything is changed: a server that is down
-leaves nothing half done. What a crash between the two leaves is put right by the sweep.
+statement, and tells the workflow. Whoever needs Temporal connects before anything is changed: a server that was down
+from the first leaves nothing half done. What a crash between the two leaves, or a server that went away since it was
+connected to, is put right by the sweep.
 """
 
 from __future__ import annotations

@@ -167,7 +167,9 @@ class UseCases(Protocol):
     ) -> list[Contact]:
         """By id, behind the one with the id `after`; `search` is how their address begins."""
 
-    async def contact(self, contact_id: int) -> Contact: ...
+    async def contact(self, contact_id: int) -> Contact:
+        """One contact, with its lists. Raises NotFound."""
+
     async def create_contact(
         self,
         address: str,
@@ -178,10 +180,19 @@ class UseCases(Protocol):
     ) -> Contact:
         """Add a contact, on lists that exist. Raises Refused when the address is a contact already."""
 
-    async def change_contact(self, contact_id: int, changes: ContactChanges) -> Contact: ...
-    async def delete_contact(self, contact_id: int) -> None: ...
-    async def lists(self) -> list[ListSummary]: ...
-    async def contact_list(self, name: str) -> ListSummary: ...
+    async def change_contact(self, contact_id: int, changes: ContactChanges) -> Contact:
+        """Change what is given, and return the contact. Raises NotFound, InvalidInput, Refused when the new address is
+        another contact's. Sends that have begun keep the address they began with."""
+
+    async def delete_contact(self, contact_id: int) -> None:
+        """Delete a contact, also from its lists; a send that runs mails it no more. Raises NotFound."""
+
+    async def lists(self) -> list[ListSummary]:
+        """Every list with its size, by name."""
+
+    async def contact_list(self, name: str) -> ListSummary:
+        """One list with its size. Raises NotFound."""
+
     async def create_list(self, name: str) -> ListSummary:
         """Make sure that there is a list of this name."""
 
@@ -191,10 +202,23 @@ class UseCases(Protocol):
     async def remove_from_list(self, name: str, contact_id: int) -> None:
         """Make sure that the contact is not on the list."""
 
-    async def suppressions(self, *, search: str = "", limit: int = 100, after: int = 0) -> list[Suppression]: ...
-    async def suppress(self, addresses: Sequence[str], *, reason: str) -> int: ...
-    async def unsuppress(self, addresses: Sequence[str]) -> int: ...
-    async def lift_suppression(self, suppression_id: int) -> None: ...
+    async def suppressions(self, *, search: str = "", limit: int = 100, after: int = 0) -> list[Suppression]:
+        """By id, behind the one with the id `after`; `search` is how their address begins."""
+
+    async def suppress(self, addresses: Sequence[str], *, reason: str) -> int:
+        """Mail these addresses no more, from the next claim on; return how many were not suppressed before.
+
+        They need not be contacts. All of them or, when one cannot be an address (InvalidInput), none.
+        """
+
+    async def unsuppress(self, addresses: Sequence[str]) -> int:
+        """Let these addresses be mailed again, and return how many were suppressed. Raises InvalidInput.
+
+        A send that runs takes them up at its next resume.
+        """
+
+    async def lift_suppression(self, suppression_id: int) -> None:
+        """Let one address be mailed again. Raises NotFound."""
 
     # links in emails
     async def check_unsubscribe(self, token: str) -> None:
@@ -204,15 +228,21 @@ class UseCases(Protocol):
         """Suppress the address that the email went to, from the next claim on. Again is harmless. Raises NotFound."""
 
     # messages
-    async def create(self, content: MessageContent) -> Message: ...
+    async def create(self, content: MessageContent) -> Message:
+        """Store a draft and return it; asked twice, there are two. Raises InvalidInput for what could not be sent."""
+
     async def change(self, message_id: str, changes: ContentChanges) -> Message:
         """Change some fields of a draft; two who change different ones at once both succeed."""
 
     async def edit(self, message_id: str, content: MessageContent) -> Message:
         """Replace the content of a draft. Raises IllegalTransition unless it is one."""
 
-    async def delete(self, message_id: str) -> None: ...
-    async def message(self, message_id: str) -> Message: ...
+    async def delete(self, message_id: str) -> None:
+        """Delete a draft. Raises NotFound, and IllegalTransition unless it is one."""
+
+    async def message(self, message_id: str) -> Message:
+        """One message with its counts; before it begins, with the size of its audience. Raises NotFound."""
+
     async def messages(
         self,
         *,
@@ -230,7 +260,9 @@ class UseCases(Protocol):
     async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
         """Ids of the messages in one of `statuses` whose subject or body contains `text` as written, oldest first."""
 
-    async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview: ...
+    async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview:
+        """Whom it would reach if it were sent now. Raises NotFound, and InvalidInput when a list of it is gone."""
+
     async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
         """The email one contact would get, as RFC 5322 bytes; None: the first of the audience."""
 
@@ -240,11 +272,25 @@ class UseCases(Protocol):
     # commands
     async def send(
         self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
-    ) -> CommandResult: ...
+    ) -> CommandResult:
+        """Schedule a draft under a new generation, and start its workflow; return it with the receipt.
+
+        Raises IllegalTransition unless it is a draft, InvalidInput and ExclusionNotFinal for what cannot be sent so,
+        and Unreachable before anything is changed. A crash in the middle leaves a draft, or a scheduled message whose
+        workflow the sweep starts.
+        """
+
     async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:
         """Work out what `send` would do; what it would refuse is refused. Nothing is stored."""
 
-    async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
+    async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
+        """Stop a send; a resume goes on with it. Nothing leaves after its receipt; None: not confirmed within `wait`.
+
+        Raises IllegalTransition when it is refused, and Unreachable, before it is recorded, when there is no connection
+        to Temporal. Once it is recorded it stays asked for: the sweep repeats a signal that a crash, or a Temporal that
+        went away, has swallowed.
+        """
+
     async def resume(
         self,
         message_id: str,
@@ -253,12 +299,28 @@ class UseCases(Protocol):
         ends_at: datetime | None = None,
         wait: timedelta = DEFAULT_WAIT,
     ) -> CommandResult:
-        """`ends_at` moves the end date of a throttled send: an instant, or wall-clock time in its one zone."""
+        """Go on with a paused send, to the audience as it is now. Otherwise as `pause`.
 
-    async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult: ...
-    async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult: ...
-    async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message: ...
-    async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview: ...
+        `ends_at` moves the end date of a throttled send: an instant, or wall-clock time in its one zone. Raises
+        InvalidInput when it cannot be one.
+        """
+
+    async def cancel(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
+        """Stop a message for good, whether it has begun or not: who is unsent gets nothing. Otherwise as `pause`."""
+
+    async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult:
+        """Make a scheduled message a draft again, and end its workflow; decided at once, and returned with the receipt.
+
+        Raises IllegalTransition once the send has begun, and Unreachable before anything is changed. A crash in the
+        middle leaves it scheduled, or a draft and a workflow that does nothing, which the sweep ends.
+        """
+
+    async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message:
+        """Make a draft of the same content, and return it; on demand without everybody whom the original reached or
+        may have reached. Raises NotFound, and InvalidInput for a wrong name. Asked twice, there are two."""
+
+    async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview:
+        """Work out what a resume would do; nothing is changed. Raises IllegalTransition unless it is paused."""
 
     # in doubt
     def in_doubt(self, message_id: str, *, after: int = 0) -> AsyncGenerator[RecipientInDoubt, None]:
@@ -281,7 +343,9 @@ class UseCases(Protocol):
         """
 
     # looking
-    async def progress(self, message_id: str) -> Progress: ...
+    async def progress(self, message_id: str) -> Progress:
+        """Counts, slots, pace and estimate, from the ledger as it is now. Raises NotFound."""
+
     def recipients(
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
     ) -> AsyncGenerator[Recipient, None]:
@@ -295,10 +359,13 @@ class UseCases(Protocol):
     ) -> tuple[list[Recipient], int | None]:
         """By contact id, and what to give as `after` for the next page (None: no more)."""
 
-    async def history(self, message_id: str) -> list[HistoryEntry]: ...
+    async def history(self, message_id: str) -> list[HistoryEntry]:
+        """Every command that was given, with its answer if there is one, oldest first. Raises NotFound."""
 
     # the hold, over all messages
-    async def hold(self) -> Hold: ...
+    async def hold(self) -> Hold:
+        """Whether the hold is on, by whom, why and since when, and how many emails may be in flight."""
+
     async def put_hold(self, asked_by: AskedBy) -> Hold:
         """Let nothing begin and nothing be claimed, with a reason. When it returns no claim is under way; what was
         claimed before may still leave, and `in_flight` counts it. A hold that is on already is kept as it is."""

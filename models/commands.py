@@ -61,7 +61,7 @@ class Command(BaseModel):
 
 
 class Receipt(BaseModel):
-    """What a command did: when it took hold, what had left, what had not (CONTRACT: Receipt)."""
+    """What a command did: when it took hold, what had left, what had not."""
 
     model_config = ConfigDict(frozen=True)
 

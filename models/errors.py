@@ -10,6 +10,7 @@ SendgateError           500  exit 1
 ├── NotFound                404  exit 4
 ├── Refused                 409  exit 3   right in itself, not in the present state
 │   ├── IllegalTransition                 the command is not legal in the message's status
+│   ├── ChangedMeanwhile                  somebody else has changed the draft since it was read
 │   └── ExclusionNotFinal                 an excluded message could still mail the same people
 └── Unreachable             503  exit 5   PostgreSQL, Temporal or the API does not answer
 """
@@ -142,6 +143,6 @@ class ExclusionNotFinal(Refused):
 
 
 class Unreachable(SendgateError):
-    """A server that is needed does not answer. Nothing was changed."""
+    """A server that is needed does not answer. If only the answer was lost, it may have been done all the same."""
 
     code = "unreachable"

@@ -96,7 +96,7 @@ class ContentChanges(BaseModel):
 
 
 class Message(MessageContent):
-    """A message as every door shows it (CONTRACT: Message)."""
+    """A message as every door shows it."""
 
     id: str
     status: MessageStatus

@@ -89,7 +89,7 @@ class Throttle(ThrottleRule):
 
 
 class Schedule(BaseModel):
-    """What `send` was given (CONTRACT: Schedule). Without `at` the message is sent now."""
+    """What `send` was given. Without `at` the message is sent now."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", str_strip_whitespace=True)
 

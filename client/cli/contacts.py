@@ -30,7 +30,7 @@ _REJECTED_SHOWN = 20
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True), metavar="FILE.csv")
 @click.option("--list", "list_name", metavar="NAME", help="Also put them on this list; it is made if it is new.")
 async def import_contacts(use: UseCases, out: Output, *, file: str, list_name: str | None) -> None:
-    """Import people from a CSV file with a header row.
+    """Import contacts from a CSV file with a header row.
 
     The column email is required, time_zone (like Europe/Oslo) is optional, and every other column becomes an
     attribute for templates: {{ contact.first_name }}. One address is one contact: importing it again updates it.
@@ -67,7 +67,7 @@ def _import_report(result: ImportResult) -> list[str]:
 @click.option("--limit", type=WholeFrom(1, 1000), default=100, show_default=True, help="How many at most.")
 @click.option("--after", type=WholeFrom(0, 2**63 - 1), default=0, help="Go on behind the contact with this id.")
 async def list_contacts(use: UseCases, out: Output, *, list_name: str | None, limit: int, after: int) -> None:
-    """List people by id, with their lists; suppressed ones say why."""
+    """List contacts by id, with their lists; suppressed ones say why."""
     found = await use.contacts(list_name=list_name, limit=limit, after=after)
     following = found[-1].id if len(found) == limit else None
     rows = table("id", "address", "time zone", "lists", "suppressed", numbers=("id",), whole=("address",))
@@ -86,7 +86,7 @@ async def list_contacts(use: UseCases, out: Output, *, list_name: str | None, li
 
 @verb("lists", examples=("sendgate lists",))
 async def lists(use: UseCases, out: Output) -> None:
-    """Show the lists and how many people are on each."""
+    """Show the lists and how many contacts are on each."""
     found = await use.lists()
     rows = table("list", "contacts", numbers=("contacts",), whole=("list",))
     for entry in found:
@@ -121,4 +121,4 @@ async def unsuppress(use: UseCases, out: Output, *, addresses: Sequence[str]) ->
     out.answer({"unsuppressed": done}, f"Addresses that may be mailed again: {done:,}.")
 
 
-contacts = family("contacts", "Import and list people.", import_contacts, list_contacts)
+contacts = family("contacts", "Import and list contacts.", import_contacts, list_contacts)

@@ -40,8 +40,8 @@ async def hold(
     """Stop everything: nothing begins and nothing more leaves, in any message, until `sendgate release`.
 
     It works on the database alone, so also while Temporal or the workers are away. What is being handed over in that
-    moment still leaves, within seconds, and is counted. Without --reason it says whether the hold is on;
-    with --history, who put and released it before.
+    moment still leaves, within seconds, and is counted; test emails leave all the same. Without --reason it says
+    whether the hold is on; with --history, who put and released it before.
     """
     if history:
         await _show_history(use, out, limit or _SHOWN, after)

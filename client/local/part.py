@@ -78,7 +78,7 @@ class Part:
             raise
 
     async def keep_running(self, say: Say, on_restart: Callable[[], object]) -> None:
-        """Start the program again whenever it ends, until cancelled. Never gives up: the cause may go away."""
+        """Start the program again whenever it ends, until canceled. Never gives up: the cause may go away."""
         back_off = _FIRST_BACK_OFF_SECONDS
         while True:
             assert self._process is not None

@@ -100,7 +100,7 @@ class LocalStack:
         self._parts: list[Part] = []
 
     async def run(self, on_ready: Callable[[Stack], None]) -> None:
-        """Start everything, tell the addresses, and keep the parts running until cancelled."""
+        """Start everything, tell the addresses, and keep the parts running until canceled."""
         remove_stack(self._data)
         for left in await self._processes.end_leftovers():
             self._say(f"Ended what an earlier run had left: {left}.")
@@ -234,7 +234,7 @@ class LocalStack:
 
 
 async def _to_the_end(work: Coroutine[object, object, None]) -> None:
-    """Wait for work in a thread, which cannot be cancelled: the folder's lock must outlive it."""
+    """Wait for work in a thread, which cannot be canceled: the folder's lock must outlive it."""
     task = asyncio.ensure_future(work)
     try:
         await asyncio.shield(task)

@@ -9,8 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from client import temporal
 from client.api import calls
+from client.sweep import Sweep
 from models.errors import Unreachable
+from models.message import MessageStatus
 from storage.database import open_pool
 from tests.api.api import Api
 from tests.api.test_messages import CONTENT, MESSAGES
@@ -87,3 +90,31 @@ async def test_without_temporal_a_stop_is_a_503_and_nothing_is_asked(api: Api, m
         await api.refused(503, "DELETE", "/v1/hold")
         assert (await api.ok("GET", "/v1/hold"))["held"]
     await api.ok("DELETE", "/v1/hold")
+
+
+async def test_a_stop_whose_signal_is_lost_is_a_202_and_the_sweep_signals_it(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An API that was connected before Temporal went away: what it recorded stays asked for."""
+    await harness.add_contacts(200)
+    host, _, port = harness.client.service_client.config.target_host.rpartition(":")
+    async with TcpProxy(host, int(port)) as proxy, harness.worker():
+        client = await temporal.connect(f"127.0.0.1:{proxy.port}", harness.client.namespace, alone=True)
+        api = Api(Harness(harness.pool, harness.database_url, client, harness.smtp))
+        draft = await harness.draft()
+        path = f"{MESSAGES}/{draft}"
+        await api.ok("PUT", f"{path}/send", json={"emails_per_second": 30})
+        await harness.until_left(3)
+        with monkeypatch.context() as gone:
+            gone.setattr(temporal, "_CALL_WITHIN", timedelta(seconds=0.3))
+            proxy.cut()
+            response = await api("PUT", f"{path}/pause?wait=0.5", json={"reason": "the link is broken"})
+        message = response.json()
+        assert (response.status_code, message["receipt"], message["status"]) == (202, None, "sending")
+        assert (await api.ok("GET", path))["pending_command"] == "pause"
+        await harness.until_left(len(harness.smtp.accepted()) + 3)  # nobody may read it as stopped
+        await Sweep(harness.pool, harness.workflows, lost_after=timedelta(0)).once()
+        await harness.until(draft, MessageStatus.PAUSED)
+        receipt = (await api.ok("GET", path))["receipt"]
+        assert (receipt["command"], receipt["outcome"], receipt["reason"]) == ("pause", "done", "the link is broken")
+        await api.aclose()

@@ -1,4 +1,4 @@
-"""Every way a command can fail: the exit code that CONTRACT lists, one line on standard error, nothing beside it."""
+"""Every way a command can fail: its exit code, one line on standard error, nothing beside it."""
 
 from __future__ import annotations
 

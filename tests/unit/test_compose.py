@@ -33,9 +33,13 @@ def environment(service: str) -> dict[str, str]:
     return {name: str(value) for name, value in SERVICES[service].get("environment", {}).items()}
 
 
-def resolved(value: str) -> str:
-    """The value on a machine that sets nothing."""
-    return _VARIABLE.sub(lambda found: found[2] or "", value)
+def resolved(value: str, **given: str) -> str:
+    """The value on a machine that sets what is given, and nothing else."""
+    return _VARIABLE.sub(lambda found: given.get(found[1]) or found[2] or "", value)
+
+
+def settings_of(service: str, **given: str) -> Settings:
+    return read_settings({name: resolved(value, **given) for name, value in environment(service).items()})
 
 
 def schema_problems(file: Path) -> str:
@@ -62,9 +66,33 @@ def test_every_variable_of_ours_is_a_setting() -> None:
 
 
 def test_the_worker_can_start_on_what_it_is_given() -> None:
-    settings = read_settings({name: resolved(value) for name, value in environment("worker").items()})
+    settings = settings_of("worker")
     assert settings.database_url is not None
     assert settings.smtp_host in SERVICES
+
+
+def test_what_nobody_sets_has_the_default_of_settings() -> None:
+    for name in environment("worker"):
+        field = name.removeprefix(PREFIX).lower()
+        if field in Settings.model_fields and field not in ("database_url", "smtp_host", "smtp_port"):
+            assert getattr(settings_of("worker"), field) == Settings.model_fields[field].default, name
+
+
+def test_the_way_to_another_next_hop_can_be_set() -> None:
+    fields = {field for field in Settings.model_fields if field.startswith("smtp_")}
+    assert {PREFIX + field.upper() for field in fields} <= set(environment("worker"))
+    settings = settings_of("worker", SENDGATE_SMTP_PORT="587", SENDGATE_SMTP_CONNECTIONS="3")
+    assert (settings.smtp_port, settings.smtp_connections) == (587, 3)
+
+
+@pytest.mark.parametrize("service", ["worker", "api"])
+def test_unsubscribe_links_can_be_switched_on(service: str) -> None:
+    off = settings_of(service)
+    assert (off.public_url, off.secret_key) == (None, None)
+    on = settings_of(service, SENDGATE_PUBLIC_URL="https://mail.example.org", SENDGATE_SECRET_KEY="what signs links")
+    assert on.public_url == "https://mail.example.org"
+    assert on.secret_key is not None
+    assert on.secret_key.get_secret_value() == "what signs links"
 
 
 def test_no_secret_is_written_down_but_a_local_default() -> None:

@@ -9,7 +9,7 @@ from models.errors import IllegalTransition
 from models.message import MessageStatus as S
 from models.transitions import allowed_commands, require, rule
 
-#: DESIGN's table, typed by hand: the statuses in which each command is legal.
+#: Typed by hand, and not taken from the code: the statuses in which each command is legal.
 LEGAL = {
     Verb.SEND: {S.DRAFT},
     Verb.UNSCHEDULE: {S.SCHEDULED},
