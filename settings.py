@@ -84,9 +84,14 @@ class Settings(BaseModel):
         "UTC", description="Zone of contacts without a valid one, unless the send says another (IANA name)."
     )
     http_host: str = Field(
-        "127.0.0.1", description="Address that the API listens on. One of the network needs an API key to exist."
+        "127.0.0.1",
+        description="Address that the API, and a worker's metrics, listen on. The API needs an API key to exist where"
+        " others reach it.",
     )
     http_port: Port = Field(8080, description="TCP port of the API.")
+    metrics_port: Port | None = Field(
+        None, description="TCP port at which a worker shows its metrics to Prometheus; none: nowhere."
+    )
     admin_key: SecretStr | None = Field(
         None, description="The first administrator's API key; what is done with it is done by `admin`."
     )

@@ -25,7 +25,14 @@ from functools import partial
 from typing import Any
 
 from temporalio.client import Client
-from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
+from temporalio.runtime import (
+    LogForwardingConfig,
+    LoggingConfig,
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+    TelemetryFilter,
+)
 from temporalio.worker import Worker
 
 from activities.audience import AudienceActivities
@@ -262,23 +269,39 @@ async def _main() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    await run(read_settings(), stop)
+    settings = read_settings()
+    Runtime.set_default(_runtime(settings))
+    await run(settings, stop)
+
+
+def _runtime(settings: Settings) -> Runtime:
+    """Build the SDK's core: its log goes into ours, not to standard output, and its metrics where the settings say.
+
+    Raises InvalidInput when the metrics' address cannot be had.
+    """
+    logs = LoggingConfig(
+        filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+        forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
+    )
+    if settings.metrics_port is None:
+        return Runtime(telemetry=TelemetryConfig(logging=logs))
+    host = f"[{settings.http_host}]" if ":" in settings.http_host else settings.http_host
+    metrics = PrometheusConfig(
+        f"{host}:{settings.metrics_port}", counters_total_suffix=True, unit_suffix=True, durations_as_seconds=True
+    )
+    try:
+        return Runtime(telemetry=TelemetryConfig(logging=logs, metrics=metrics))
+    except ValueError as error:
+        raise InvalidInput(
+            f"SENDGATE_METRICS_PORT: metrics cannot be shown at {host}:{settings.metrics_port}:"
+            " another program has that port, or the address is not this machine's.",
+            field="metrics_port",
+        ) from error
 
 
 def main() -> int:
     """Run a worker on the settings of the environment; return the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    # The SDK's core would write to standard output otherwise.
-    Runtime.set_default(
-        Runtime(
-            telemetry=TelemetryConfig(
-                logging=LoggingConfig(
-                    filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-                    forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
-                )
-            )
-        )
-    )
     try:
         import uvloop
 

@@ -86,8 +86,15 @@ class DeliveryActivities:
         """
         request = request.model_copy(update={"as_of": as_of_now(request.as_of)})
         message = await self._messages.compiled(request.message_id, request.generation)
+        emails = activity.metric_meter().create_counter("sendgate_emails", "Emails with an outcome in the ledger.")
         lane = Lane(
-            request, message, self._ledger, self._transport, lease=self._lease, conversations=self._conversations
+            request,
+            message,
+            self._ledger,
+            self._transport,
+            lease=self._lease,
+            conversations=self._conversations,
+            count=lambda verdict, number: emails.add(number, {"outcome": verdict}),
         )
         running = asyncio.create_task(lane.run())
         self._lanes.append(lane)
@@ -116,13 +123,16 @@ class Lane:
         *,
         lease: timedelta,
         conversations: int,
+        count: Callable[[str, int], None] = lambda verdict, number: None,
     ) -> None:
+        """`count`: told how many emails of a verdict have been settled, for whoever watches."""
         self._request = request
         self._message = message
         self._ledger = ledger
         self._transport = transport
         self._lease_length = lease
         self._conversations = conversations
+        self._count = count
         self._window = request.window
         self._rest_seconds = 0.0
         self._stopped = asyncio.Event()
@@ -332,6 +342,8 @@ class Lane:
             await self._until_it_succeeds(
                 lambda: self._ledger.settle(message_id, counters, token, settled, uncounted=uncounted)
             )
+            for verdict, number in Counter(outcome.verdict.value for _, outcome, _ in settled).items():
+                self._count(verdict, number)
         if given_back:
             given = await self._until_it_succeeds(lambda: self._give_back(counters, token, given_back))
             self._given_back += given  # not before the await: another window may give back meanwhile

@@ -99,7 +99,7 @@ class Stack:
         port = free_port()
         environment = self._environment() | {"SENDGATE_ADMIN_KEY": admin_key}
         command = python_module("client", "serve", "--port", str(port))
-        with child(command, self.folder / "api.log", environment) as started:
+        with child(command, self.folder / f"api-{time.monotonic_ns()}.log", environment) as started:
             await started.until_said("Serving on")
             yield f"http://{HOST}:{port}", started
 
