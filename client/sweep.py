@@ -6,12 +6,15 @@ import asyncio
 import itertools
 import logging
 import secrets
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
+from activities.answers import answer_within
 from client.temporal import Presence, Workflows
 from models.commands import Command, Verb
 from models.message import MessageStatus
 from storage import commands, ledger, lookout, messages, orphans
+from storage.alone import alone
 from storage.database import Pool
 from storage.sending import Sending
 
@@ -28,6 +31,8 @@ _LISTING_LAG = timedelta(minutes=1)
 _ASKED_AT_A_TIME = 3
 _MOST_IN_A_ROW = 60
 _LOCK = 7_364_002
+#: A database that has vanished without a word is given up on, and asked over a fresh connection.
+_LAPSE_WITHIN_SECONDS = 30.0
 
 
 class Sweep:
@@ -41,20 +46,23 @@ class Sweep:
         self._looked_at_closed = datetime.now(UTC) - _LOOK_BACK
         self._asked_up_to = ""
         self._held = False
+        self._numbers = itertools.count()
 
     async def run(self, every: timedelta = EVERY) -> None:
-        """Sweep for ever, in one worker at a time: whoever holds the advisory lock."""
-        for number in itertools.count():
-            try:
-                async with self._pool.acquire() as connection:
-                    if await connection.fetchval("select pg_try_advisory_lock($1)", _LOCK):
-                        try:
-                            await self.once(asks_temporal=number % _ASKS_TEMPORAL_ONCE_IN == 0)
-                        finally:
-                            await connection.execute("select pg_advisory_unlock($1)", _LOCK)
-            except Exception as error:  # noqa: BLE001  # a sweep that ended would be missed only when it is needed
-                logger.warning("the sweep is repeated in %s s: %s", every.total_seconds(), error)
-            await asyncio.sleep(every.total_seconds())
+        """Sweep for ever, in one worker at a time, and in each of them list who is in doubt.
+
+        That needs nothing but the database, and so it waits for no other step: what asks a Temporal that is away
+        takes its time.
+        """
+        both = _for_ever(self._sweep_alone, every), _for_ever(self.lapse_leases, every)
+        # With exceptions, or a cancellation that reached only one of them would leave the other running.
+        await asyncio.gather(*both, return_exceptions=True)
+
+    async def _sweep_alone(self) -> None:
+        asks_temporal = next(self._numbers) % _ASKS_TEMPORAL_ONCE_IN == 0
+        async with alone(self._pool, _LOCK) as is_alone:
+            if is_alone:
+                await self.once(asks_temporal=asks_temporal)
 
     async def once(self, *, asks_temporal: bool = True) -> None:
         """Do every step once, stops first. One that fails keeps no other from its turn; the first error is raised.
@@ -65,7 +73,6 @@ class Sweep:
         asking = (self._look_after_closed_workflows, self._look_after_unknown_workflows) if asks_temporal else ()
         for step in (
             self._repeat_commands,
-            self._lapse_leases,
             self._start_what_is_not_adopted,
             self._repeat_terminates,
             *asking,
@@ -79,8 +86,9 @@ class Sweep:
         if failed:
             raise failed[0]
 
-    async def _lapse_leases(self) -> None:
-        await ledger.lapse_leases(self._pool, None)
+    async def lapse_leases(self) -> None:
+        """List as in doubt whom silent lanes hold, in any message."""
+        await answer_within(_LAPSE_WITHIN_SECONDS, ledger.lapse_all(self._pool))
 
     async def _start_what_is_not_adopted(self) -> None:
         for start in await lookout.not_adopted(self._pool, self._lost_after):
@@ -155,6 +163,15 @@ class Sweep:
             if not await self._sending.answer_unheard(message_id, command):
                 generation = (await messages.get(self._pool, message_id)).generation
                 await self._workflows.signal(message_id, generation, command)
+
+
+async def _for_ever(step: Callable[[], Awaitable[None]], every: timedelta) -> None:
+    while True:
+        try:
+            await step()
+        except Exception as error:  # noqa: BLE001  # a sweep that ended would be missed only when it is needed
+            logger.warning("the sweep is repeated in %s s: %s", every.total_seconds(), error)
+        await asyncio.sleep(every.total_seconds())
 
 
 def _system(verb: Verb, reason: str) -> Command:

@@ -135,9 +135,15 @@ class Ledger:
         return renewed
 
 
-async def lapse_leases(connection: Connection | Pool, message_id: str | None) -> int:
-    """Put in doubt what silent lanes hold, of one message or of all; return how many."""
+async def lapse_leases(connection: Connection | Pool, message_id: str) -> int:
+    """Put in doubt what silent lanes hold of a message; return how many."""
     lapsed: int = await _sql.lapse(connection, message_id=message_id)
+    return lapsed
+
+
+async def lapse_all(pool: Pool) -> int:
+    """Put in doubt what silent lanes hold of all messages; return how many. 0 while somebody else does it."""
+    lapsed: int = await _sql.lapse_all(pool)
     return lapsed
 
 

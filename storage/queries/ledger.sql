@@ -19,6 +19,11 @@ select coalesce(sum(unsettled), 0) from renewed;
 -- name: lapse$
 select lapse_leases(:message_id);
 
+-- name: lapse_all$
+-- Of all messages; by one at a time, since two could each hold the counts of a message that the other wants. One
+-- statement, so that the lock goes with it whatever becomes of who asked.
+select case when pg_try_advisory_xact_lock(7364003) then lapse_leases(null) else 0 end;
+
 -- name: recipients
 -- A page by contact id. Pages, since a statement that is open for long keeps dead rows alive, which slows every claim.
 select contact_id, address, status, due_at, attempts, next_try_at, handed_over_at, settled_at, smtp_code,

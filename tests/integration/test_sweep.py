@@ -209,7 +209,7 @@ async def test_only_a_claim_whose_lease_is_over_is_in_doubt(harness: Harness) ->
         token_of_the_living = uuid4()
         dead = await claim("dead", uuid4(), timedelta(microseconds=1))
         living = await claim("living", token_of_the_living, timedelta(minutes=5))
-        await asyncio.gather(sweep_of(harness).once(), sweep_of(harness).once())
+        await asyncio.gather(sweep_of(harness).lapse_leases(), sweep_of(harness).lapse_leases())
         found = {r.contact_id: r.status async for r in harness.use_cases.recipients(message_id)}
         assert {found[row.contact_id] for row in dead} == {RecipientStatus.IN_DOUBT}
         assert {found[row.contact_id] for row in living} == {RecipientStatus.CLAIMED}

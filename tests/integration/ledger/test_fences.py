@@ -65,7 +65,7 @@ async def test_a_renewed_lease_does_not_lapse(begun: Begun) -> None:
     assert await begun.ledger.renew(begun.id, [token], timedelta(hours=1)) == 3
     shortest = await begun.pool.fetchval("select min(lease_until) - now() from claims")
     assert shortest > timedelta(minutes=59)
-    assert await ledger.lapse_leases(begun.pool, None) == 0
+    assert await ledger.lapse_all(begun.pool) == 0
 
 
 async def test_what_is_in_flight_is_known_to_the_row_whatever_becomes_of_it(begun: Begun) -> None:
@@ -93,7 +93,7 @@ async def test_what_is_in_flight_is_known_to_the_row_whatever_becomes_of_it(begu
     assert await are_the_same()
     await begun.claim(3, token=first)  # a claim that is asked again takes others
     assert await are_the_same()
-    await eventually(lambda: ledger.lapse_leases(begun.pool, None))
+    await eventually(lambda: ledger.lapse_all(begun.pool))
     assert await are_the_same()
     assert await begun.pool.fetchval("select sum(unsettled) from claims") == 1 + 3
 
