@@ -7,6 +7,8 @@ time, so `PipelinedLine` puts one of its own in its place; `PlainLine` leaves it
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Mapping, Sequence
 from datetime import timedelta
@@ -19,6 +21,8 @@ from activities.smtp.outcomes import SMTP_ERRORS
 from activities.smtp.replies import Reply, ReplyReader
 
 _QUIT_WITHIN_SECONDS = 1.0
+#: SO_LINGER (on or off, seconds). On for 0 s: a close throws away what the kernel has not sent, and resets the peer.
+_DISCARD, _SEND_ON = struct.pack("ii", 1, 0), struct.pack("ii", 0, 0)
 
 
 class Line(ABC):
@@ -39,6 +43,9 @@ class Line(ABC):
         self.conversations = 0
         #: Since when nobody uses it; the event loop's clock, seconds.
         self.idle_since = 0.0
+        # A plain close has the kernel go on sending for minutes: an email could leave when we, or our claims, are gone.
+        # Set here and not at the abort, since a process that is killed closes without us.
+        self._linger(_DISCARD)
 
     @property
     @abstractmethod
@@ -66,11 +73,15 @@ class Line(ABC):
         return self._secured or self._transport.get_write_buffer_size() <= but
 
     def abort(self) -> None:
-        """Cut it; what is not yet with the kernel is thrown away."""
+        """Cut it; what the other side's kernel has not got by now is thrown away, here and in our kernel."""
         self._transport.abort()
 
     async def quit(self) -> None:
-        """Close it as RFC 5321 wants it, within a second; or else cut it."""
+        """Close it as RFC 5321 wants it, within a second; or else cut it.
+
+        To be called when all that was written has been answered: then QUIT is all that our kernel may go on sending.
+        """
+        self._linger(_SEND_ON)
         try:
             async with asyncio.timeout(_QUIT_WITHIN_SECONDS):
                 await self.ask([b"QUIT"], [])
@@ -78,6 +89,10 @@ class Line(ABC):
             pass  # it is gone, which is all that was wanted
         finally:
             self.abort()
+
+    def _linger(self, how: bytes) -> None:
+        if not self._transport.is_closing():  # else its number may be another connection's by now
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, how)
 
 
 class PlainLine(Line):
