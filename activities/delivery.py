@@ -11,9 +11,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import itertools
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -175,19 +174,19 @@ class Lane:
 
     async def run(self) -> LaneReport:
         """Take windows until there is a reason to end, and then see those through that have been claimed."""
-        windows: deque[asyncio.Task[LaneEnd | None]] = deque()  # the oldest first
-        counters = itertools.cycle(f"{self._request.lane}.{number}" for number in range(_WINDOWS_AT_ONCE))
+        every = [f"{self._request.lane}.{number}" for number in range(_WINDOWS_AT_ONCE)]
+        windows: dict[str, asyncio.Task[LaneEnd | None]] = {}  # by the counters that each adds to, the oldest first
         end: LaneEnd | None = None
         try:
             while end is None and (end := self._end_now()) is None:
                 if len(windows) == _WINDOWS_AT_ONCE or (windows and (self._repeating or self._rest_seconds)):
-                    end = await windows.popleft()
+                    end = await windows.pop(next(iter(windows)))
                     continue
                 if self._rest_seconds:
                     await self._rest(self._rest_seconds)
                     if self._is_stopping:
                         continue
-                window = await self._claim(next(counters))
+                window = await self._claim(next(counters for counters in every if counters not in windows))
                 if isinstance(window, LaneEnd):
                     end = window
                     if end in (LaneEnd.GATE_CLOSED, LaneEnd.HELD):
@@ -195,9 +194,9 @@ class Lane:
                 elif isinstance(window, timedelta):
                     await self._rest(window.total_seconds())
                 elif window.recipients:  # else all of them were suppressed: there may be others behind
-                    windows.append(asyncio.create_task(self._see_through(window)))
+                    windows[window.counters] = asyncio.create_task(self._see_through(window))
         finally:
-            ends = await asyncio.gather(*windows, return_exceptions=True)
+            ends = await asyncio.gather(*windows.values(), return_exceptions=True)
         for unforeseen in ends:
             if isinstance(unforeseen, BaseException):
                 raise unforeseen

@@ -228,6 +228,18 @@ async def test_windows_that_overlap_never_share_counters() -> None:
             held.remove(counters)
 
 
+async def test_a_claim_that_takes_nobody_leaves_the_counters_of_an_open_window_alone() -> None:
+    """Under a rate limit it would hold the buckets that the give-back of that window waits for, and wait for it."""
+    book, hop = Book(20), Hop()
+    hop.gate.clear()
+    book.at_claim = lambda: book.limits.append(timedelta(0))  # every other claim is told to wait
+    running = asyncio.create_task(lane_of(book, hop).run())
+    await eventually(lambda: len(hop.begun) == 20)
+    assert len({counters for _, counters in book.counted}) == 2
+    hop.gate.set()
+    assert (await running).settled == {"sent": 20}
+
+
 async def test_a_settle_is_repeated_until_it_succeeds_and_nothing_is_claimed_before() -> None:
     book = Book(95)
     book.fail("settle", OSError("gone"), OSError("still gone"), OSError("nearly back"))
