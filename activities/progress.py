@@ -41,7 +41,8 @@ class ProgressActivities:
     @activity.defn
     async def commonest_failure(self, request: MessageRef) -> str:
         """Return the reply with which most recipients have bounced or failed, and with how many; no addresses."""
-        return await self._sending.commonest_failure(request.message_id)
+        with heartbeats():
+            return await self._sending.commonest_failure(request.message_id)
 
     @activity.defn
     async def finish(self, request: MessageRef) -> MessageStatus | None:

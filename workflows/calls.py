@@ -37,7 +37,7 @@ DELIVERY_QUEUE = "batch-send-delivery"
 _FOREVER = RetryPolicy(initial_interval=timedelta(milliseconds=200), maximum_interval=timedelta(seconds=10))
 #: One short transaction. A worker that dies with it costs a stop this much.
 _QUICK: dict[str, Any] = {"start_to_close_timeout": timedelta(seconds=5), "retry_policy": _FOREVER}
-#: Reading an audience of millions takes its time, and so may waiting for quiet; these heartbeat.
+#: Reading an audience of millions takes its time, and so may waiting for quiet, or sorting failures; these heartbeat.
 _LONG: dict[str, Any] = {
     "start_to_close_timeout": timedelta(minutes=30),
     "heartbeat_timeout": timedelta(seconds=10),
@@ -101,7 +101,7 @@ class Calls:
 
     async def commonest_failure(self) -> str:
         return await workflow.execute_activity_method(
-            ProgressActivities.commonest_failure, self._ref, summary="why do so many fail?", **_QUICK
+            ProgressActivities.commonest_failure, self._ref, summary="why do so many fail?", **_LONG
         )
 
     async def close_gate(self, stop: NumberedCommand) -> MessageStatus | None:

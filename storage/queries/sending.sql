@@ -33,9 +33,14 @@ insert into rate_limits (name, emails_per_second) values (:name, :emails_per_sec
 delete from rate_limits where name = :name;
 
 -- name: commonest_failure^
-select smtp_code, reply, count(*) as number from recipients
- where message_id = :message_id and status in ('bounced', 'failed')
- group by smtp_code, reply order by count(*) desc, reply limit 1;
+-- Of the latest 10,000, so that it takes no time however many there are; of more, the reply says so.
+select smtp_code, count(*) as number,
+       case when sum(count(*)) over () < 10000 then reply
+            else coalesce(reply, 'without a text') || ' (among the latest 10,000)' end as reply
+  from (select smtp_code, reply from recipients
+         where message_id = :message_id and status in ('bounced', 'failed')
+         order by settled_at desc limit 10000) as latest
+ group by smtp_code, latest.reply order by count(*) desc, latest.reply limit 1;
 
 -- name: state^
 select status, gate_open, gate_number, audience, schedule, plan, looked_at, ends_at, generation from messages

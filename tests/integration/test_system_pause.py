@@ -100,6 +100,26 @@ async def test_when_half_of_the_first_500_bounce(harness: Harness) -> None:
     assert (after.bounced, after.sent) == (counts.bounced, 5_000 - counts.bounced)
 
 
+async def test_on_a_slow_database_it_may_take_long_to_find_out_why_and_a_dead_worker_is_missed_soon(
+    harness: Harness,
+) -> None:
+    """Given up on too soon, and tried again for ever, it would let neither this pause nor any stop be answered."""
+    await harness.add_contacts(1_000)
+    message_id = await harness.draft()
+    harness.smtp.refuse("", "550 5.7.1 no")
+    async with harness.worker():
+        await harness.send(message_id)
+        await pause_of(harness, message_id)
+    events = (await harness.handle(message_id).fetch_history()).events
+    (why,) = [
+        event.activity_task_scheduled_event_attributes
+        for event in events
+        if event.activity_task_scheduled_event_attributes.activity_type.name == "commonest_failure"
+    ]
+    assert why.start_to_close_timeout.ToTimedelta() >= timedelta(minutes=10)
+    assert timedelta(0) < why.heartbeat_timeout.ToTimedelta() <= timedelta(seconds=10)
+
+
 async def test_when_it_begins_to_go_wrong_in_the_middle(harness: Harness) -> None:
     await harness.add_contacts(12_000)
     message_id = await harness.draft()
