@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
+from typing import Any, cast
 
+import asyncpg
 import pytest
 
 from storage import gate_news
+from storage.database import Connection, Pool
 from storage.gate_news import hear
 from tests.eventually import eventually
 from tests.harness import Harness
@@ -73,3 +78,36 @@ async def test_after_a_lost_connection_it_listens_again(harness: Harness, monkey
         await eventually(lambda: listener.times == 2)
         await harness.pool.execute("select close_gate($1, 1, 1)", message_id)
         await eventually(lambda: listener.heard == [message_id])
+
+
+async def test_whatever_goes_wrong_it_listens_again_and_says_so_once(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(gate_news, "_AGAIN_AFTER_SECONDS", 0.001)
+    wrong = [
+        asyncpg.AdminShutdownError("terminating connection"),
+        asyncpg.CrashShutdownError("crash"),
+        KeyError("ours"),
+    ]
+    listener = Listener()
+
+    @asynccontextmanager
+    async def acquire() -> AsyncIterator[Connection]:
+        if wrong:
+            raise wrong.pop(0)
+        async with harness.pool.acquire() as connection:
+            yield connection
+
+    pool: Any = SimpleNamespace(acquire=acquire)
+    with caplog.at_level(logging.WARNING, logger=gate_news.__name__):
+        task = asyncio.create_task(hear(cast(Pool, pool), listener.heard.append, listening=listener.began))
+        try:
+            await eventually(lambda: listener.times or task.done())
+            assert not task.done(), "it listens no more"
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+    assert [record.getMessage() for record in caplog.records] == [
+        "News of closed gates are not heard for now, so lanes notice a stop at their next claim:"
+        " AdminShutdownError: terminating connection"
+    ]
