@@ -126,9 +126,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
                 raise AssertionError("refusing raises")
         with suppress(Unreachable):  # scheduled all the same: a worker's sweep starts what nobody has adopted
             await workflows.start(message_id, generation, message.name)
-        return CommandResult(
-            message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
-        )
+        return await self._result(message_id, command)
 
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult:
         """Make the scheduled message a draft again, then terminate its workflow.
@@ -149,9 +147,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         with suppress(Unreachable):  # a draft all the same: the sweep repeats the terminate
             await workflows.terminate(message_id, message.generation, f"unscheduled by {asked_by.actor}")
             await messages.forget_terminate(self._pool, message_id, message.generation)
-        return CommandResult(
-            message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
-        )
+        return await self._result(message_id, command)
 
     async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
         return await self._ask_workflow(Verb.PAUSE, message_id, asked_by, wait)
@@ -225,9 +221,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
                     await workflows.start(message_id, decision.generation, decision.name, decision.status)
                 elif decision.status is MessageStatus.SENDING:
                     await workflows.wake(message_id, decision.generation)  # it may sleep until a later slot
-        return CommandResult(
-            message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
-        )
+        return await self._result(message_id, command)
 
     # -- servers ------------------------------------------------------------------------------------------------
 
@@ -258,7 +252,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         with suppress(Unreachable):  # asked all the same: the sweep signals again what is not answered
             if not await workflows.signal(message_id, message.generation, command):
                 await self._sending.answer_unheard(message_id, command)
-        receipt = await self._receipt_within(command.command_id, wait)
+        receipt = await self._receipt_within(message_id, command, wait)
         after = await self.message(message_id)
         if receipt is not None and receipt.outcome is ReceiptOutcome.REFUSED:
             ruling = rule(MessageStatus(receipt.status_after), verb)
@@ -271,26 +265,26 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
     ) -> CommandResult | None:
         """Answer a command that needs no doing: asked before, fulfilled already, or (IllegalTransition) refused.
 
-        `same` is whether a repeated command asks for what was done (`models.transitions.rule`). An id that another
-        command has is refused: its receipt would pass for this one's.
+        `same` is whether a repeated command asks for what was done (`models.transitions.rule`). An id that
+        another command has is refused: it is a mistake, and who asks here hears of it.
         """
         if await commands.is_taken(connection, message.id, command):
             raise InvalidInput(
                 f"Another command has the id {command.command_id}; give this {command.verb} one of its own.",
                 field="command_id",
             )
-        receipt = await commands.receipt(connection, command.command_id)
+        receipt = await commands.receipt(connection, message.id, command)
         if receipt is None:
             last = await commands.last_effective(connection, message.id)
-            ruling = rule(message.status, command.verb, last[1] if last else None, same=same)
+            ruling = rule(message.status, command.verb, last.verb if last else None, same=same)
             if ruling.kind == "legal" or self._is_for_the_workflow(message, command, ruling):
                 return None
             if ruling.kind == "refused" or last is None:
                 await self._refuse(connection, message, command, ruling)
                 return None
             await commands.ask(connection, message.id, message.generation, command)
-            await commands.answer_again(connection, command.command_id, last[0])
-            receipt = await commands.receipt(connection, command.command_id)
+            await commands.answer_again(connection, message.id, command, last)
+            receipt = await commands.receipt(connection, message.id, command)
         return CommandResult(message=message, receipt=receipt)
 
     @staticmethod
@@ -324,11 +318,15 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             explanation=why,
         )
 
-    async def _receipt_within(self, command_id: str, wait: timedelta) -> Receipt | None:
+    async def _result(self, message_id: str, command: Command) -> CommandResult:
+        message = await self.message(message_id)
+        return CommandResult(message=message, receipt=await commands.receipt(self._pool, message_id, command))
+
+    async def _receipt_within(self, message_id: str, command: Command, wait: timedelta) -> Receipt | None:
         deadline = time.monotonic() + wait.total_seconds()
         look_again_after = _FIRST_LOOK_SECONDS
         while True:
-            receipt = await commands.receipt(self._pool, command_id)
+            receipt = await commands.receipt(self._pool, message_id, command)
             if receipt is not None or time.monotonic() >= deadline:
                 return receipt
             await asyncio.sleep(look_again_after)

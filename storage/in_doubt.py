@@ -69,7 +69,7 @@ async def decide(connection: Connection, message_id: str, command: Command, name
     if message is None:
         raise NotFound(f"There is no message {id_shown(message_id)}.", id=message_id)
     status, generation = MessageStatus(message["status"]), message["generation"]
-    if await commands.receipt(connection, command.command_id) is not None:
+    if await commands.receipt(connection, message_id, command) is not None:
         return Decision(generation, message["name"], status)
     require(status, command.verb)
     reopens = command.verb is Verb.RESEND and status is MessageStatus.SENT

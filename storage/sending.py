@@ -226,12 +226,7 @@ class Sending:
         The status is the one after it. A generation that is over answers CANCELED: there is nothing left to stop.
         """
         status = await _sql.confirm_stop(
-            self._pool,
-            message_id=message_id,
-            generation=generation,
-            number=number,
-            command_id=command.command_id,
-            verb=command.verb.value,
+            self._pool, **commands.given(message_id, command), generation=generation, number=number
         )
         if status == "in_flight":
             return None
@@ -272,7 +267,7 @@ class Sending:
     async def _resumed_already(
         self, connection: Connection, message_id: str, generation: int, command: Command
     ) -> ResumeOutcome | None:
-        answered = await commands.receipt(connection, command.command_id)
+        answered = await commands.receipt(connection, message_id, command)
         if answered is None:
             return None
         return ResumeOutcome(
@@ -287,10 +282,10 @@ class Sending:
         if state is None or state["status"] != MessageStatus.PAUSED:
             raise _Superseded
         changes = await self._read_again(connection, message_id, state, as_of=as_of)
-        ends_at = await _sql.move_end(connection, message_id=message_id, command_id=command.command_id)
+        ends_at = await _sql.move_end(connection, **commands.given(message_id, command))
         expired = await self._expire_at_resume(connection, message_id, ends_at or state["ends_at"], as_of)
         opened = await _sql.open_gate(
-            connection, message_id=message_id, generation=generation, number=number, command_id=command.command_id
+            connection, **commands.given(message_id, command), generation=generation, number=number
         )
         if opened is None:
             raise _Superseded
@@ -366,12 +361,12 @@ class Sending:
             if outcome is ReceiptOutcome.REFUSED and command.verb.is_stop:
                 await _sql.forget_refused_stop(connection, message_id=message_id, generation=generation)
             last = await commands.last_effective(connection, message_id)
-            done_by = last[0] if outcome is ReceiptOutcome.DONE and last and last[1] is command.verb else None
-            if done_by is not None and await commands.asks_for_another_end(connection, command.command_id):
+            done_by = last if outcome is ReceiptOutcome.DONE and last and last.verb is command.verb else None
+            if done_by is not None and await commands.asks_for_another_end(connection, message_id, command):
                 done_by, outcome = None, ReceiptOutcome.REFUSED
                 explanation = "It has been resumed already; pause it to move its end date, and resume it then."
             if done_by is not None:
-                await commands.answer_again(connection, command.command_id, done_by)
+                await commands.answer_again(connection, message_id, command, done_by)
             else:
                 await commands.record(
                     connection,
