@@ -33,7 +33,7 @@ from models.schedule import Schedule, check_new_end, check_schedule, end_of
 from models.slots import Plan, check_plan, make_plan
 from models.transitions import Ruling, require, rule
 from storage import audience as audiences
-from storage import commands, in_doubt, messages
+from storage import commands, in_doubt, messages, unheard
 from storage.database import Connection, Pool
 from storage.sending import Sending
 
@@ -251,7 +251,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             await commands.ask(connection, message_id, message.generation, command, details)
         with suppress(Unreachable):  # asked all the same: the sweep signals again what is not answered
             if not await workflows.signal(message_id, message.generation, command):
-                await self._sending.answer_unheard(message_id, command)
+                await unheard.answer(self._pool, message_id, command)
         receipt = await self._receipt_within(message_id, command, wait)
         after = await self.message(message_id)
         if receipt is not None and receipt.outcome is ReceiptOutcome.REFUSED:

@@ -134,25 +134,22 @@ async def history(connection: Connection | Pool, message_id: str) -> list[Histor
 
 async def unanswered(connection: Connection | Pool, older_than: timedelta) -> list[tuple[str, Command]]:
     """Return (message id, command) of commands to workflows that nobody has answered for a while."""
-    return [
-        (
-            row["message_id"],
-            Command(
-                command_id=row["command_id"],
-                verb=Verb(row["verb"]),
-                actor=row["actor"],
-                reason=row["reason"],
-                source=row["source"],
-                requested_at=row["requested_at"],
-            ),
-        )
-        async for row in _sql.unanswered(connection, older_than=older_than)
-    ]
+    rows = _sql.unanswered(connection, older_than=older_than)
+    return [(row["message_id"], _command(row)) async for row in rows]
+
+
+async def unanswered_of(connection: Connection, message_id: str) -> list[Command]:
+    """Return every command to the workflow of a message that nobody has answered, in the order asked."""
+    return [_command(row) async for row in _sql.unanswered_of(connection, message_id=message_id)]
 
 
 def given(message_id: str, command: Command) -> dict[str, str]:
     """Return what a command is looked up by."""
     return {"message_id": message_id, "verb": command.verb.value, "command_id": command.command_id}
+
+
+def _command(row: Mapping[str, Any]) -> Command:
+    return Command(**{name: row[name] for name in Command.model_fields})
 
 
 def _receipt(row: Mapping[str, Any]) -> Receipt:

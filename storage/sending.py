@@ -26,7 +26,6 @@ from models.recipient import without_addresses
 from models.schedule import Schedule
 from models.slots import Plan, make_plan
 from models.throttle import ThrottleRule
-from models.transitions import rule
 from storage import audience, audience_now, commands, ledger, slots
 from storage.database import Connection, Pool
 from storage.named_sql import load
@@ -379,31 +378,6 @@ class Sending:
                     explanation=explanation,
                 )
             return status
-
-    async def answer_unheard(self, message_id: str, command: Command) -> bool:
-        """Answer a command that no workflow can hear, because the send is over; return whether it was.
-
-        A stop overtaken by the last email is done, since nothing more leaves; anything else is refused. While the
-        message should have a workflow nothing is answered: the sweep sees to the workflow, and asks it again.
-        """
-        async with self._pool.acquire() as connection, connection.transaction():
-            row = await _sql.status_now(connection, message_id=message_id)
-            if row is None or MessageStatus(row["status"]).has_workflow:
-                return False
-            status, generation = MessageStatus(row["status"]), row["generation"]
-            overtaken = command.verb.is_stop and status is MessageStatus.SENT
-            await commands.record(
-                connection,
-                message_id,
-                generation,
-                command,
-                ReceiptOutcome.DONE if overtaken else ReceiptOutcome.REFUSED,
-                before=MessageStatus.SENDING if overtaken else status,
-                after=status,
-                effective_at=row["now"] if overtaken else None,
-                explanation=None if overtaken else rule(status, command.verb).why,
-            )
-        return True
 
     async def _status(self, connection: Connection, message_id: str, generation: int) -> MessageStatus | None:
         row = await _sql.state(connection, message_id=message_id, generation=generation)

@@ -69,3 +69,11 @@ select coalesce(c.asked_as, c.command_id) as command_id, c.message_id, c.generat
  where c.verb in ('pause', 'resume', 'cancel') and c.requested_at < clock_timestamp() - cast(:older_than as interval)
    and not exists (select from receipts r where r.command_id = c.command_id)
  order by c.number limit 100;
+
+-- name: unanswered_of
+-- The same of one message, whenever they were asked.
+select coalesce(c.asked_as, c.command_id) as command_id, c.verb, c.actor, c.reason, c.source, c.requested_at
+  from commands c
+ where c.message_id = :message_id and c.verb in ('pause', 'resume', 'cancel')
+   and not exists (select from receipts r where r.command_id = c.command_id)
+ order by c.number;
