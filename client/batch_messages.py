@@ -101,6 +101,8 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             plan, zones = await self._check_send(connection, message, schedule, now=now, allow_empty=allow_empty)
             workflows = await self._workflows()  # before anything changes
             async with connection.transaction():
+                await messages.lock_with_excluded(connection, message_id, message.audience)
+                await self._check_excluded(connection, message)  # again: one may have been reopened since
                 generation = await messages.schedule(
                     connection,
                     message_id,
@@ -342,14 +344,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         content = content_of(message)
         await self.check_content(connection, content)
         self.check_links(content)
-        unfinished = await messages.unfinished_exclusion(connection, message.audience)
-        if unfinished is not None:
-            raise ExclusionNotFinal(
-                f"The audience excludes the recipients of {unfinished['name']} ({unfinished['id']}), which is"
-                f" {unfinished['status']} and could still mail them; cancel it first, or wait until it is sent.",
-                excluded=unfinished["id"],
-                status=unfinished["status"],
-            )
+        await self._check_excluded(connection, message)
         if not allow_empty and not await audiences.size(connection, message.audience):
             raise InvalidInput(
                 "The audience is empty: nobody would be mailed. Change it, or allow an empty send (--allow-empty).",
@@ -360,6 +355,18 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         zones = await audiences.zones(connection, message.audience, plan)
         check_plan(schedule, plan, zones, accepted_at=now)
         return plan, zones
+
+    @staticmethod
+    async def _check_excluded(connection: Connection, message: Message) -> None:
+        """Refuse a send while a message that it excludes could still mail the same people."""
+        unfinished = await messages.unfinished_exclusion(connection, message.audience)
+        if unfinished is not None:
+            raise ExclusionNotFinal(
+                f"The audience excludes the recipients of {unfinished['name']} ({unfinished['id']}), which is"
+                f" {unfinished['status']} and could still mail them; cancel it first, or wait until it is sent.",
+                excluded=unfinished["id"],
+                status=unfinished["status"],
+            )
 
     def _with_fallback(self, schedule: Schedule) -> Schedule:
         """Return the schedule with the fallback zone that holds now: a setting that changes later changes no send."""

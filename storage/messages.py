@@ -178,6 +178,15 @@ async def unfinished_exclusion(connection: Connection | Pool, audience: Audience
     return row
 
 
+async def lock_with_excluded(connection: Connection, message_id: str, audience: Audience) -> None:
+    """Keep a message and those that it excludes as they are until the end of the transaction.
+
+    Whether an excluded one is over is to be looked at after that: an in-doubt resend reopens it under the same lock,
+    and looks for messages that exclude it.
+    """
+    await _sql.lock_each(connection, ids=[message_id, *audience.exclude_recipients_of])
+
+
 async def missing(connection: Connection | Pool, message_ids: Sequence[str]) -> list[str]:
     """Return which of these ids are no messages."""
     unheard_of = [message_id for message_id in message_ids if not is_storable(message_id)]
