@@ -38,9 +38,11 @@ class GateActivities:
 
     @activity.defn
     async def confirm_stop(self, request: CommandRequest) -> MessageStatus:
-        """Do what `stop` does once the gate is closed: for sends that began when it was an activity of its own."""
-        with heartbeats():
-            return await self._confirmed(request)
+        """Do what `stop` does: for sends that began when closing the gate was an activity of its own.
+
+        Closing it once more changes nothing, and sees to it that the command is recorded.
+        """
+        return await self.stop(request)
 
     async def _confirmed(self, request: CommandRequest) -> MessageStatus:
         """Wait until nothing is in flight, then write status and receipt in one transaction; return the status.

@@ -34,7 +34,7 @@ from models.schedule import Schedule, check_new_end, check_schedule, end_of
 from models.slots import Plan, check_plan, make_plan
 from models.transitions import Ruling, require, rule
 from storage import audience as audiences
-from storage import commands, in_doubt, messages
+from storage import commands, in_doubt, messages, unheard
 from storage.database import Connection, Pool
 from storage.sending import Sending
 
@@ -102,6 +102,8 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             plan, zones = await self._check_send(connection, message, schedule, now=now, allow_empty=allow_empty)
             workflows = await self._workflows()  # before anything changes
             async with connection.transaction():
+                await messages.lock_with_excluded(connection, message_id, message.audience)
+                await self._check_excluded(connection, message)  # again: one may have been reopened since
                 generation = await messages.schedule(
                     connection,
                     message_id,
@@ -127,9 +129,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
                 raise AssertionError("refusing raises")
         with suppress(Unreachable):  # scheduled all the same: a worker's sweep starts what nobody has adopted
             await workflows.start(message_id, generation, message.name)
-        return CommandResult(
-            message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
-        )
+        return await self._result(message_id, command)
 
     async def unschedule(self, message_id: str, asked_by: AskedBy) -> CommandResult:
         """Make the scheduled message a draft again, then terminate its workflow.
@@ -150,9 +150,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         with suppress(Unreachable):  # a draft all the same: the sweep repeats the terminate
             await workflows.terminate(message_id, message.generation, f"unscheduled by {asked_by.actor}")
             await messages.forget_terminate(self._pool, message_id, message.generation)
-        return CommandResult(
-            message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
-        )
+        return await self._result(message_id, command)
 
     async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
         return await self._ask_workflow(Verb.PAUSE, message_id, asked_by, wait)
@@ -226,9 +224,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
                     await workflows.start(message_id, decision.generation, decision.name, decision.status)
                 elif decision.status is MessageStatus.SENDING:
                     await workflows.wake(message_id, decision.generation)  # it may sleep until a later slot
-        return CommandResult(
-            message=await self.message(message_id), receipt=await commands.receipt(self._pool, command.command_id)
-        )
+        return await self._result(message_id, command)
 
     # -- servers ------------------------------------------------------------------------------------------------
 
@@ -258,8 +254,8 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             await commands.ask(connection, message_id, message.generation, command, details)
         with suppress(Unreachable):  # asked all the same: the sweep signals again what is not answered
             if not await workflows.signal(message_id, message.generation, command):
-                await self._sending.answer_unheard(message_id, command)
-        receipt = await self._receipt_within(command.command_id, wait)
+                await unheard.answer(self._pool, message_id, command)
+        receipt = await self._receipt_within(message_id, command, wait)
         after = await self.message(message_id)
         if receipt is not None and receipt.outcome is ReceiptOutcome.REFUSED:
             ruling = rule(MessageStatus(receipt.status_after), verb)
@@ -272,26 +268,26 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
     ) -> CommandResult | None:
         """Answer a command that needs no doing: asked before, fulfilled already, or (IllegalTransition) refused.
 
-        `same` is whether a repeated command asks for what was done (`models.transitions.rule`). An id that another
-        command has is refused: its receipt would pass for this one's.
+        `same` is whether a repeated command asks for what was done (`models.transitions.rule`). An id that
+        another command has is refused: it is a mistake, and who asks here hears of it.
         """
         if await commands.is_taken(connection, message.id, command):
             raise InvalidInput(
                 f"Another command has the id {command.command_id}; give this {command.verb} one of its own.",
                 field="command_id",
             )
-        receipt = await commands.receipt(connection, command.command_id)
+        receipt = await commands.receipt(connection, message.id, command)
         if receipt is None:
             last = await commands.last_effective(connection, message.id)
-            ruling = rule(message.status, command.verb, last[1] if last else None, same=same)
+            ruling = rule(message.status, command.verb, last.verb if last else None, same=same)
             if ruling.kind == "legal" or self._is_for_the_workflow(message, command, ruling):
                 return None
             if ruling.kind == "refused" or last is None:
                 await self._refuse(connection, message, command, ruling)
                 return None
             await commands.ask(connection, message.id, message.generation, command)
-            await commands.answer_again(connection, command.command_id, last[0])
-            receipt = await commands.receipt(connection, command.command_id)
+            await commands.answer_again(connection, message.id, command, last)
+            receipt = await commands.receipt(connection, message.id, command)
         return CommandResult(message=message, receipt=receipt)
 
     @staticmethod
@@ -325,11 +321,15 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             explanation=why,
         )
 
-    async def _receipt_within(self, command_id: str, wait: timedelta) -> Receipt | None:
+    async def _result(self, message_id: str, command: Command) -> CommandResult:
+        message = await self.message(message_id)
+        return CommandResult(message=message, receipt=await commands.receipt(self._pool, message_id, command))
+
+    async def _receipt_within(self, message_id: str, command: Command, wait: timedelta) -> Receipt | None:
         deadline = time.monotonic() + wait.total_seconds()
         look_again_after = _FIRST_LOOK_SECONDS
         while True:
-            receipt = await commands.receipt(self._pool, command_id)
+            receipt = await commands.receipt(self._pool, message_id, command)
             if receipt is not None or time.monotonic() >= deadline:
                 return receipt
             await asyncio.sleep(look_again_after)
@@ -345,14 +345,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         content = content_of(message)
         await self.check_content(connection, content)
         self.check_links(content)
-        unfinished = await messages.unfinished_exclusion(connection, message.audience)
-        if unfinished is not None:
-            raise ExclusionNotFinal(
-                f"The audience excludes the recipients of {unfinished['name']} ({unfinished['id']}), which is"
-                f" {unfinished['status']} and could still mail them; cancel it first, or wait until it is sent.",
-                excluded=unfinished["id"],
-                status=unfinished["status"],
-            )
+        await self._check_excluded(connection, message)
         if not allow_empty and not await audiences.size(connection, message.audience):
             raise InvalidInput(
                 "The audience is empty: nobody would be mailed. Change it, or allow an empty send (--allow-empty).",
@@ -363,6 +356,18 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         zones = await audiences.zones(connection, message.audience, plan)
         check_plan(schedule, plan, zones, accepted_at=now)
         return plan, zones
+
+    @staticmethod
+    async def _check_excluded(connection: Connection, message: Message) -> None:
+        """Refuse a send while a message that it excludes could still mail the same people."""
+        unfinished = await messages.unfinished_exclusion(connection, message.audience)
+        if unfinished is not None:
+            raise ExclusionNotFinal(
+                f"The audience excludes the recipients of {unfinished['name']} ({unfinished['id']}), which is"
+                f" {unfinished['status']} and could still mail them; cancel it first, or wait until it is sent.",
+                excluded=unfinished["id"],
+                status=unfinished["status"],
+            )
 
     def _with_fallback(self, schedule: Schedule) -> Schedule:
         """Return the schedule with the fallback zone that holds now: a setting that changes later changes no send."""

@@ -13,10 +13,9 @@ from activities.answers import answer_within
 from client.temporal import Presence, Workflows
 from models.commands import Command, Verb
 from models.message import MessageStatus
-from storage import commands, ledger, lookout, messages, orphans
+from storage import commands, ledger, lookout, messages, orphans, unheard
 from storage.alone import alone
 from storage.database import Pool
-from storage.sending import Sending
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +41,6 @@ class Sweep:
         self._pool = pool
         self._workflows = workflows
         self._lost_after = lost_after
-        self._sending = Sending(pool, max_late=timedelta.max)
         self._looked_at_closed = datetime.now(UTC) - _LOOK_BACK
         self._asked_up_to = ""
         self._held = False
@@ -160,7 +158,7 @@ class Sweep:
     async def _repeat_commands(self) -> None:
         """A stop must not be lost between the row that asks for it and its signal."""
         for message_id, command in await commands.unanswered(self._pool, self._lost_after):
-            if not await self._sending.answer_unheard(message_id, command):
+            if not await unheard.answer(self._pool, message_id, command):
                 generation = (await messages.get(self._pool, message_id)).generation
                 await self._workflows.signal(message_id, generation, command)
 

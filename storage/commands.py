@@ -1,4 +1,8 @@
-"""Commands and receipts: what was asked, and the one answer each got. Both tables are append-only."""
+"""Commands and receipts: what was asked, and the one answer each got. Both tables are append-only.
+
+An id alone says nothing: whoever asks chose it, and may give it to several messages, or to two verbs. So a command is
+looked up by its message, its verb and the id that it was given, whatever it is recorded under (`recorded_id` in SQL).
+"""
 
 from __future__ import annotations
 
@@ -21,14 +25,16 @@ async def ask(
     command: Command,
     details: Mapping[str, Any] | None = None,
 ) -> bool:
-    """Record a command as asked; return whether it has been answered. Asking again with the same id changes nothing."""
+    """Record a command as asked; return whether it has been answered.
+
+    Asking the same verb of the same message again with the same id changes nothing. An id that is another command's
+    is not lost for this one: it is recorded under one of its own, which the history shows.
+    """
     return bool(
         await _sql.ask(
             connection,
-            command_id=command.command_id,
-            message_id=message_id,
+            **given(message_id, command),
             generation=generation,
-            verb=command.verb.value,
             actor=command.actor,
             reason=command.reason,
             source=command.source,
@@ -39,10 +45,8 @@ async def ask(
 
 
 async def is_taken(connection: Connection | Pool, message_id: str, command: Command) -> bool:
-    """Whether the command's id is that of another message's command, or of another verb's."""
-    return bool(
-        await _sql.is_taken(connection, command_id=command.command_id, message_id=message_id, verb=command.verb.value)
-    )
+    """Whether the command was never asked, and its id is that of another message's command, or of another verb's."""
+    return bool(await _sql.is_taken(connection, **given(message_id, command)))
 
 
 async def record(
@@ -65,8 +69,7 @@ async def record(
     await ask(connection, message_id, generation, command, details)
     await _sql.answer(
         connection,
-        command_id=command.command_id,
-        message_id=message_id,
+        **given(message_id, command),
         outcome=outcome.value,
         effective_at=effective_at,
         status_before=before.value,
@@ -75,19 +78,19 @@ async def record(
     )
 
 
-async def answer_again(connection: Connection | Pool, command_id: str, original_id: str) -> None:
+async def answer_again(connection: Connection | Pool, message_id: str, command: Command, done: LastEffective) -> None:
     """Answer a command that was fulfilled already with the receipt of the one that did it."""
-    await _sql.answer_again(connection, command_id=command_id, original_id=original_id)
+    await _sql.answer_again(connection, **given(message_id, command), original_id=done.recorded_id)
 
 
-async def asks_for_another_end(connection: Connection | Pool, command_id: str) -> bool:
+async def asks_for_another_end(connection: Connection | Pool, message_id: str, command: Command) -> bool:
     """Whether a resume asks for another end date than the message has."""
-    return bool(await _sql.asks_for_another_end(connection, command_id=command_id))
+    return bool(await _sql.asks_for_another_end(connection, **given(message_id, command)))
 
 
-async def receipt(connection: Connection | Pool, command_id: str) -> Receipt | None:
+async def receipt(connection: Connection | Pool, message_id: str, command: Command) -> Receipt | None:
     """Return the answer to a command, None while there is none."""
-    row = await _sql.receipt(connection, command_id=command_id)
+    row = await _sql.receipt(connection, **given(message_id, command))
     return _receipt(row) if row else None
 
 
@@ -99,7 +102,7 @@ async def latest_receipt(connection: Connection | Pool, message_id: str) -> Rece
 class LastEffective(NamedTuple):
     """The last command that took effect on a message."""
 
-    command_id: str
+    recorded_id: str
     verb: Verb
     actor: str
     reason: str
@@ -131,20 +134,22 @@ async def history(connection: Connection | Pool, message_id: str) -> list[Histor
 
 async def unanswered(connection: Connection | Pool, older_than: timedelta) -> list[tuple[str, Command]]:
     """Return (message id, command) of commands to workflows that nobody has answered for a while."""
-    return [
-        (
-            row["message_id"],
-            Command(
-                command_id=row["command_id"],
-                verb=Verb(row["verb"]),
-                actor=row["actor"],
-                reason=row["reason"],
-                source=row["source"],
-                requested_at=row["requested_at"],
-            ),
-        )
-        async for row in _sql.unanswered(connection, older_than=older_than)
-    ]
+    rows = _sql.unanswered(connection, older_than=older_than)
+    return [(row["message_id"], _command(row)) async for row in rows]
+
+
+async def unanswered_of(connection: Connection, message_id: str) -> list[Command]:
+    """Return every command to the workflow of a message that nobody has answered, in the order asked."""
+    return [_command(row) async for row in _sql.unanswered_of(connection, message_id=message_id)]
+
+
+def given(message_id: str, command: Command) -> dict[str, str]:
+    """Return what a command is looked up by."""
+    return {"message_id": message_id, "verb": command.verb.value, "command_id": command.command_id}
+
+
+def _command(row: Mapping[str, Any]) -> Command:
+    return Command(**{name: row[name] for name in Command.model_fields})
 
 
 def _receipt(row: Mapping[str, Any]) -> Receipt:

@@ -17,7 +17,7 @@ from models.errors import NotFound, Refused
 from models.message import MessageStatus
 from models.recipient import Recipient, RecipientStatus
 from models.transitions import require
-from storage import commands
+from storage import commands, unheard
 from storage.database import Connection
 from storage.named_sql import load
 
@@ -69,7 +69,7 @@ async def decide(connection: Connection, message_id: str, command: Command, name
     if message is None:
         raise NotFound(f"There is no message {id_shown(message_id)}.", id=message_id)
     status, generation = MessageStatus(message["status"]), message["generation"]
-    if await commands.receipt(connection, command.command_id) is not None:
+    if await commands.receipt(connection, message_id, command) is not None:
         return Decision(generation, message["name"], status)
     require(status, command.verb)
     reopens = command.verb is Verb.RESEND and status is MessageStatus.SENT
@@ -78,6 +78,7 @@ async def decide(connection: Connection, message_id: str, command: Command, name
     await _sql.count_apart(connection)
     decided = await _change(connection, message_id, command, named)
     if reopens:
+        await unheard.answer_all(connection, message_id, status)
         generation = (await _sql.reopen(connection, message_id=message_id))["generation"]
     after = MessageStatus.SENDING if reopens else status
     await commands.record(

@@ -14,7 +14,7 @@ from models.contact import id_shown, is_storable
 from models.errors import NotFound
 from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
 from models.schedule import Schedule, end_of
-from storage import commands
+from storage import commands, unheard
 from storage.database import Connection, Pool
 from storage.named_sql import load
 
@@ -118,7 +118,10 @@ async def schedule(
     next_slot_at: datetime | None,
     ends_at: datetime | None,
 ) -> int | None:
-    """Move a draft to scheduled; return its new generation, None if it is no draft."""
+    """Move a draft to scheduled; return its new generation, None if it is no draft.
+
+    Nothing that was asked of an earlier scheduling holds for this one.
+    """
     generation: int | None = await _sql.schedule(
         connection,
         id=message_id,
@@ -127,6 +130,8 @@ async def schedule(
         next_slot_at=next_slot_at,
         ends_at=ends_at,
     )
+    if generation is not None:
+        await unheard.answer_all(connection, message_id, MessageStatus.DRAFT)
     return generation
 
 
@@ -140,9 +145,13 @@ async def unschedule(connection: Connection, message_id: str, generation: int) -
 
 
 async def back_to_draft(connection: Connection, message_id: str, generation: int, command: Command) -> bool:
-    """Unschedule, with the receipt, in the caller's own transaction; return whether the message was scheduled."""
+    """Unschedule, with the receipt, in the caller's own transaction; return whether the message was scheduled.
+
+    Whatever else was asked of this scheduling, and not obeyed, is answered too.
+    """
     unscheduled_at = await unschedule(connection, message_id, generation)
     if unscheduled_at is not None:
+        await unheard.answer_all(connection, message_id, MessageStatus.DRAFT)
         await commands.record(
             connection,
             message_id,
@@ -167,6 +176,15 @@ async def unfinished_exclusion(connection: Connection | Pool, audience: Audience
         connection, ids=list(audience.exclude_recipients_of)
     )
     return row
+
+
+async def lock_with_excluded(connection: Connection, message_id: str, audience: Audience) -> None:
+    """Keep a message and those that it excludes as they are until the end of the transaction.
+
+    Whether an excluded one is over is to be looked at after that: an in-doubt resend reopens it under the same lock,
+    and looks for messages that exclude it.
+    """
+    await _sql.lock_each(connection, ids=[message_id, *audience.exclude_recipients_of])
 
 
 async def missing(connection: Connection | Pool, message_ids: Sequence[str]) -> list[str]:

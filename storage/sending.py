@@ -26,7 +26,6 @@ from models.recipient import without_addresses
 from models.schedule import Schedule
 from models.slots import Plan, make_plan
 from models.throttle import ThrottleRule
-from models.transitions import rule
 from storage import audience, audience_now, commands, ledger, slots
 from storage.database import Connection, Pool
 from storage.named_sql import load
@@ -226,12 +225,7 @@ class Sending:
         The status is the one after it. A generation that is over answers CANCELED: there is nothing left to stop.
         """
         status = await _sql.confirm_stop(
-            self._pool,
-            message_id=message_id,
-            generation=generation,
-            number=number,
-            command_id=command.command_id,
-            verb=command.verb.value,
+            self._pool, **commands.given(message_id, command), generation=generation, number=number
         )
         if status == "in_flight":
             return None
@@ -272,7 +266,7 @@ class Sending:
     async def _resumed_already(
         self, connection: Connection, message_id: str, generation: int, command: Command
     ) -> ResumeOutcome | None:
-        answered = await commands.receipt(connection, command.command_id)
+        answered = await commands.receipt(connection, message_id, command)
         if answered is None:
             return None
         return ResumeOutcome(
@@ -287,10 +281,10 @@ class Sending:
         if state is None or state["status"] != MessageStatus.PAUSED:
             raise _Superseded
         changes = await self._read_again(connection, message_id, state, as_of=as_of)
-        ends_at = await _sql.move_end(connection, message_id=message_id, command_id=command.command_id)
+        ends_at = await _sql.move_end(connection, **commands.given(message_id, command))
         expired = await self._expire_at_resume(connection, message_id, ends_at or state["ends_at"], as_of)
         opened = await _sql.open_gate(
-            connection, message_id=message_id, generation=generation, number=number, command_id=command.command_id
+            connection, **commands.given(message_id, command), generation=generation, number=number
         )
         if opened is None:
             raise _Superseded
@@ -366,12 +360,12 @@ class Sending:
             if outcome is ReceiptOutcome.REFUSED and command.verb.is_stop:
                 await _sql.forget_refused_stop(connection, message_id=message_id, generation=generation)
             last = await commands.last_effective(connection, message_id)
-            done_by = last[0] if outcome is ReceiptOutcome.DONE and last and last[1] is command.verb else None
-            if done_by is not None and await commands.asks_for_another_end(connection, command.command_id):
+            done_by = last if outcome is ReceiptOutcome.DONE and last and last.verb is command.verb else None
+            if done_by is not None and await commands.asks_for_another_end(connection, message_id, command):
                 done_by, outcome = None, ReceiptOutcome.REFUSED
                 explanation = "It has been resumed already; pause it to move its end date, and resume it then."
             if done_by is not None:
-                await commands.answer_again(connection, command.command_id, done_by)
+                await commands.answer_again(connection, message_id, command, done_by)
             else:
                 await commands.record(
                     connection,
@@ -384,31 +378,6 @@ class Sending:
                     explanation=explanation,
                 )
             return status
-
-    async def answer_unheard(self, message_id: str, command: Command) -> bool:
-        """Answer a command that no workflow can hear, because the send is over; return whether it was.
-
-        A stop overtaken by the last email is done, since nothing more leaves; anything else is refused. While the
-        message should have a workflow nothing is answered: the sweep sees to the workflow, and asks it again.
-        """
-        async with self._pool.acquire() as connection, connection.transaction():
-            row = await _sql.status_now(connection, message_id=message_id)
-            if row is None or MessageStatus(row["status"]).has_workflow:
-                return False
-            status, generation = MessageStatus(row["status"]), row["generation"]
-            overtaken = command.verb.is_stop and status is MessageStatus.SENT
-            await commands.record(
-                connection,
-                message_id,
-                generation,
-                command,
-                ReceiptOutcome.DONE if overtaken else ReceiptOutcome.REFUSED,
-                before=MessageStatus.SENDING if overtaken else status,
-                after=status,
-                effective_at=row["now"] if overtaken else None,
-                explanation=None if overtaken else rule(status, command.verb).why,
-            )
-        return True
 
     async def _status(self, connection: Connection, message_id: str, generation: int) -> MessageStatus | None:
         row = await _sql.state(connection, message_id=message_id, generation=generation)

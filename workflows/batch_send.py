@@ -40,6 +40,8 @@ SEARCH_STATUS = SearchAttributeKey.for_keyword("SendgateStatus")
 _COURTESY = timedelta(seconds=2)
 #: Before, closing the gate and confirming were two steps, and sends that stopped so must replay so.
 _STOPS_IN_ONE_STEP = "stops in one step"
+#: Before, a command was dropped whose id had come with another verb, and sends that dropped one must replay so.
+_TELLS_VERBS_APART = "tells verbs apart"
 
 
 @workflow.defn(name="BatchSendWorkflow")
@@ -286,7 +288,10 @@ class BatchSendWorkflow:
             self._wakes += 1
         elif name in (Verb.PAUSE, Verb.RESUME, Verb.CANCEL):
             command_id = str(workflow.uuid4())
-            self._queue.append(read_command(Verb(name), args, command_id=command_id, requested_at=workflow.now()))
+            self._queue.append(
+                read_command(Verb(name), args, command_id=command_id, requested_at=workflow.now()),
+                tells_verbs_apart=lambda: workflow.patched(_TELLS_VERBS_APART),
+            )
         else:
             workflow.logger.warning("ignored a signal that is no command: %s", name)
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from models.commands import Command
+from models.commands import Command, Verb
 from workflows.state import BatchSendState, NumberedCommand
 
 #: Command ids remembered to drop a signal that was sent twice. The database answers a command once in any case.
@@ -18,7 +18,9 @@ class CommandQueue:
         """Go on where the run before left off."""
         self._waiting = list(state.queue)
         self._last_number = state.last_number
-        self._remembered = dict.fromkeys(state.remembered)
+        # Id → the verbs that came with it; none where the run before noted ids alone.
+        self._remembered: dict[str, list[Verb]] = {command_id: [] for command_id in state.remembered}
+        self._remembered |= zip(state.remembered, map(list, state.remembered_verbs), strict=False)
 
     def __bool__(self) -> bool:
         return bool(self._waiting)
@@ -26,10 +28,15 @@ class CommandQueue:
     def __iter__(self) -> Iterator[NumberedCommand]:
         return iter(self._waiting)
 
-    def append(self, command: Command) -> None:
-        if command.command_id in self._remembered:
+    def append(self, command: Command, *, tells_verbs_apart: Callable[[], bool] = lambda: True) -> None:
+        """Take a command, unless it was in the queue before: the same verb with the same id.
+
+        Whether an id that came with another verb is another command, `tells_verbs_apart` is asked, and only then.
+        """
+        verbs = self._remembered.get(command.command_id)
+        if verbs is not None and (command.verb in verbs or not tells_verbs_apart()):
             return
-        self._remembered[command.command_id] = None
+        self._remembered.setdefault(command.command_id, []).append(command.verb)
         self._last_number += 1
         self._waiting.append(NumberedCommand(number=self._last_number, command=command))
 
@@ -51,4 +58,5 @@ class CommandQueue:
             "queue": list(self._waiting),
             "last_number": self._last_number,
             "remembered": list(self._remembered)[-_REMEMBERED:],
+            "remembered_verbs": list(self._remembered.values())[-_REMEMBERED:],
         }

@@ -38,6 +38,7 @@ class BatchSendState(BaseModel):
     queue: list[NumberedCommand] = []
     last_number: int = 0
     remembered: list[str] = []
+    remembered_verbs: list[list[Verb]] = []  # with which each of these came
     status: MessageStatus = MessageStatus.SCHEDULED
     last_effective: Verb | None = None
     next_turn: int | None = None  # the turn that the next throttle batch waits for

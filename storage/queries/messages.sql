@@ -74,6 +74,10 @@ update messages set terminate_generation = null where id = :id and terminate_gen
 select id, name, status from messages
  where id = any (cast(:ids as text[])) and status in ('scheduled', 'sending', 'paused') limit 1;
 
+-- name: lock_each!
+-- In one order, whoever locks: two sends that exclude each other's recipients would wait for one another.
+select from messages where id = any (cast(:ids as text[])) order by id for update;
+
 -- name: missing
 -- Which of these ids are no messages.
 select wanted from unnest(cast(:ids as text[])) as wanted where not exists (select from messages where id = wanted);

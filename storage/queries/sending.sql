@@ -59,7 +59,7 @@ update messages set next_slot_at = :next_slot_at, looked_at = :as_of
 -- A resume may bring another end date; returns it, nothing if it brought none.
 update messages m set ends_at = cast(c.details ->> 'ends_at' as timestamptz)
   from commands c
- where m.id = :message_id and c.command_id = :command_id and c.details ? 'ends_at'
+ where m.id = :message_id and c.command_id = recorded_id(:message_id, :verb, :command_id) and c.details ? 'ends_at'
 returning m.ends_at;
 
 -- name: survey^
@@ -95,7 +95,7 @@ update messages
                      join commands stop on stop.message_id = asked.message_id and stop.number > asked.number
                       and stop.verb in ('pause', 'cancel')
                      join receipts r on r.command_id = stop.command_id and r.outcome = 'done'
-                    where asked.command_id = :command_id)
+                    where asked.command_id = recorded_id(:message_id, :verb, :command_id))
 returning updated_at;
 
 -- name: not_adopted

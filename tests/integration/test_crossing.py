@@ -96,7 +96,7 @@ async def test_a_lost_resume_that_is_repeated_after_a_later_pause_opens_nothing(
         await harness.use_cases.pause(message_id, later)
         await Sweep(harness.pool, harness.workflows, lost_after=NOT_WAITING).once()
         await all_answered(harness, message_id)
-    receipt = await commands.receipt(harness.pool, "lost")
+    receipt = await commands.receipt(harness.pool, message_id, resume)
     assert receipt is not None
     assert receipt.outcome is ReceiptOutcome.SUPERSEDED
     assert await harness.status(message_id) is MessageStatus.PAUSED

@@ -80,10 +80,10 @@ async def test_a_resume_to_another_end_that_crosses_one_is_refused_by_the_workfl
         await harness.workflows.signal(message_id, 1, crossing)
 
         async def answered() -> bool:
-            return await commands.receipt(harness.pool, "crossing") is not None
+            return await commands.receipt(harness.pool, message_id, crossing) is not None
 
         await eventually(answered)
-        receipt = await commands.receipt(harness.pool, "crossing")
+        receipt = await commands.receipt(harness.pool, message_id, crossing)
         assert receipt is not None
         assert receipt.outcome is ReceiptOutcome.REFUSED
         assert receipt.explanation is not None

@@ -80,7 +80,7 @@ async def test_a_stop_that_was_answered_closes_no_gate_again(harness: Harness) -
         source="test",
         requested_at=datetime.now(UTC),
     )
-    assert await commands.receipt(harness.pool, old.command_id) is not None
+    assert await commands.receipt(harness.pool, message_id, old) is not None
     await harness.pool.execute("update messages set status = 'sending', gate_open = true, gate_number = 2")
     await Sending(harness.pool, max_late=timedelta.max).close_gate(message_id, 1, old, 99)
     gate = await harness.pool.fetchrow("select gate_open, gate_number from messages")

@@ -14,10 +14,11 @@ from temporalio.service import RPCError
 
 from client.sweep import Sweep
 from client.temporal import Workflows
-from models.commands import Command, HistoryEntry, ReceiptOutcome, Verb
+from models.commands import Command, HistoryEntry, Receipt, ReceiptOutcome, Verb
 from models.errors import Unreachable
 from models.message import MessageStatus
 from models.recipient import ClaimedRecipient, RecipientStatus
+from storage import commands
 from storage.ledger import Ledger
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
@@ -172,19 +173,74 @@ async def test_a_command_whose_signal_was_lost_is_signaled_again(harness: Harnes
         assert all(email.at <= effective_at.timestamp() for email in harness.smtp.accepted())
 
 
-async def test_a_command_that_nobody_can_hear_any_more_is_refused(harness: Harness) -> None:
+async def signals_to(harness: Harness, message_id: str, generation: int) -> list[str]:
+    """What a workflow has been told."""
+    events = (await harness.handle(message_id, generation).fetch_history()).events
+    told = [e.workflow_execution_signaled_event_attributes.signal_name for e in events]
+    return [name for name in told if name]
+
+
+async def receipt_of(harness: Harness, message_id: str, verb: Verb) -> Receipt | None:
+    [entry] = [each for each in await harness.use_cases.history(message_id) if each.command is verb]
+    return entry.receipt
+
+
+async def test_a_cancel_that_was_lost_is_superseded_by_an_unschedule_and_spares_the_next_scheduling(
+    harness: Harness,
+) -> None:
+    """It would be final, and nobody has asked it of what was scheduled anew."""
+    await harness.add_contacts(1)
+    message_id = await harness.draft()
+    tomorrow = datetime.now(UTC) + TOMORROW
+    async with harness.worker():
+        await harness.send(message_id, at=tomorrow)
+        with losing(harness, _LosesSignals):
+            await harness.use_cases.cancel(message_id, asked_by(), wait=timedelta(0))
+        unscheduled = await harness.use_cases.unschedule(message_id, asked_by())
+        receipt = await receipt_of(harness, message_id, Verb.CANCEL)
+        assert receipt is not None
+        assert (receipt.outcome, receipt.status_after) == (ReceiptOutcome.SUPERSEDED, MessageStatus.DRAFT)
+        assert receipt.explanation == "The message was unscheduled before it was obeyed."
+        assert unscheduled.message.receipt == unscheduled.receipt
+        assert (await harness.send(message_id, at=tomorrow)).generation == 2
+        await sweep_of(harness).once()
+        assert await signals_to(harness, message_id, 2) == []
+        assert await harness.status(message_id) is MessageStatus.SCHEDULED
+
+
+async def test_a_cancel_that_came_between_an_unschedule_and_the_next_send_spares_that_one(harness: Harness) -> None:
+    """A door that died after it had recorded it: when it looked, the message was scheduled still."""
+    await harness.add_contacts(1)
+    message_id = await harness.draft()
+    tomorrow = datetime.now(UTC) + TOMORROW
+    await harness.send(message_id, at=tomorrow)
+    await harness.use_cases.unschedule(message_id, asked_by())
+    late = Command(command_id="late", verb=Verb.CANCEL, actor="a", source="test", requested_at=datetime.now(UTC))
+    await commands.ask(harness.pool, message_id, 1, late)
+    await harness.send(message_id, at=tomorrow)
+    await sweep_of(harness).once()
+    assert await signals_to(harness, message_id, 2) == []
+    receipt = await receipt_of(harness, message_id, Verb.CANCEL)
+    assert receipt is not None
+    assert receipt.outcome is ReceiptOutcome.SUPERSEDED
+
+
+async def test_a_command_that_nobody_can_hear_any_more_is_answered_by_the_sweep(harness: Harness) -> None:
     await harness.add_contacts(1)
     message_id = await harness.draft()
     async with harness.worker():
-        await harness.send(message_id, at=datetime.now(UTC) + TOMORROW)
-        with losing(harness, _LosesSignals):
-            await harness.use_cases.cancel(message_id, asked_by(), wait=timedelta(0))
-        await harness.use_cases.unschedule(message_id, asked_by())
-        await sweep_of(harness).once()
-    history = await harness.use_cases.history(message_id)
-    receipts = {entry.command: entry.receipt.outcome for entry in history if entry.receipt}
-    assert receipts[Verb.CANCEL] is ReceiptOutcome.REFUSED
-    assert await harness.status(message_id) is MessageStatus.DRAFT
+        await harness.send(message_id)
+        await harness.until(message_id, MessageStatus.SENT)
+    for verb in (Verb.CANCEL, Verb.RESUME):
+        lost = Command(command_id=verb, verb=verb, actor="a", source="test", requested_at=datetime.now(UTC))
+        await commands.ask(harness.pool, message_id, 1, lost)
+    await sweep_of(harness).once()
+    canceled = await receipt_of(harness, message_id, Verb.CANCEL)
+    resumed = await receipt_of(harness, message_id, Verb.RESUME)
+    assert canceled is not None
+    assert resumed is not None
+    assert (canceled.outcome, resumed.outcome) == (ReceiptOutcome.DONE, ReceiptOutcome.REFUSED)
+    assert await harness.status(message_id) is MessageStatus.SENT
 
 
 # -- claims of the dead

@@ -248,6 +248,15 @@ async def paused_while_a_batch_opens(harness: Harness) -> str:
     return message_id
 
 
+async def one_id_for_every_verb(harness: Harness) -> str:
+    """A version before dropped all but the first of them: `dropped_for_its_id`, which no scenario records any more."""
+    message_id = await in_mid_send(harness)
+    for verb, after in (("pause", S.PAUSED), ("resume", S.SENDING), ("cancel", S.CANCELED)):
+        await harness.handle(message_id).signal(verb, {"command_id": "one"})
+        await harness.until(message_id, after)
+    return message_id
+
+
 SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
     sent_now,
     sent_at_an_instant,
@@ -270,6 +279,7 @@ SCENARIOS: list[Callable[[Harness], Awaitable[str]]] = [
     paused_by_the_system_as_many_fail,
     woken_while_it_waits_for_a_batch,
     paused_while_a_batch_opens,
+    one_id_for_every_verb,
 ]
 
 

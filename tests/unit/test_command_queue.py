@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+import pytest
+
 from models.commands import Command, Verb
 from workflows.command_queue import CommandQueue
 from workflows.state import BatchSendState
@@ -40,6 +42,27 @@ def test_a_command_that_was_in_it_before_is_not_taken_again() -> None:
     assert not queue
 
 
+def test_another_verb_with_the_same_id_is_another_command() -> None:
+    queue = queue_of(command("a"), command("a", Verb.PAUSE), command("a"), command("a", Verb.PAUSE))
+    assert [entry.command.verb for entry in queue] == [Verb.RESUME, Verb.PAUSE]
+
+
+def test_whether_verbs_are_told_apart_is_asked_only_where_it_matters() -> None:
+    asked: list[str] = []
+
+    def tells_not_apart() -> bool:
+        asked.append("asked")
+        return False
+
+    queue = queue_of()
+    for each in (command("a"), command("a"), command("b")):
+        queue.append(each, tells_verbs_apart=tells_not_apart)
+    assert not asked
+    queue.append(command("a", Verb.PAUSE), tells_verbs_apart=tells_not_apart)
+    assert asked == ["asked"]
+    assert [entry.command.command_id for entry in queue] == ["a", "b"]
+
+
 def test_the_first_stop_is_found_behind_others() -> None:
     assert queue_of(command("a")).first_stop is None
     stop = queue_of(command("a"), command("b", Verb.CANCEL), command("c", Verb.PAUSE)).first_stop
@@ -51,8 +74,15 @@ def test_the_next_run_goes_on_with_the_same_queue_numbers_and_memory() -> None:
     before = queue_of(command("a"), command("b"))
     before.pop()
     state = BatchSendState.model_validate({"message_id": "m", "generation": 1, **before.carried_over()})
-    after = queue_of(command("a"), command("c"), state=state)
-    assert [(entry.number, entry.command.command_id) for entry in after] == [(2, "b"), (3, "c")]
+    after = queue_of(command("a"), command("c"), command("b", Verb.PAUSE), state=state)
+    assert [(entry.number, entry.command.command_id) for entry in after] == [(2, "b"), (3, "c"), (4, "b")]
+
+
+@pytest.mark.parametrize(("tells", "taken"), [(True, ["a"]), (False, [])])
+def test_an_id_that_a_run_before_noted_alone_may_have_come_with_another_verb(tells: bool, taken: list[str]) -> None:
+    queue = queue_of(state=BatchSendState(message_id="m", generation=1, remembered=["a"]))
+    queue.append(command("a"), tells_verbs_apart=lambda: tells)
+    assert [entry.command.command_id for entry in queue] == taken
 
 
 def test_what_is_remembered_is_bounded() -> None:

@@ -10,11 +10,12 @@ import pytest
 from client.sweep import Sweep
 from client.temporal import Workflows
 from models.audience import Audience
-from models.commands import Verb
+from models.commands import Command, ReceiptOutcome, Verb
 from models.errors import Refused, Unreachable
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
 from models.schedule import Throttle
+from storage import commands
 from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 from tests.integration.in_doubt.begun import (
@@ -168,6 +169,23 @@ async def test_a_message_whose_recipients_another_excludes_is_not_reopened_while
         await harness.use_cases.unschedule(other, asked_by())
         await harness.use_cases.resend_in_doubt(message_id, asked_by())
         await harness.until(message_id, MessageStatus.SENT)
+
+
+async def test_a_cancel_that_was_lost_as_the_last_email_left_spares_the_reopened_message(harness: Harness) -> None:
+    """It would be final, and nobody has asked it of those who are sent again."""
+    await harness.add_contacts(2)
+    async with harness.worker():
+        message_id = await sent_and_in_doubt(harness, 2)
+        lost = Command(command_id="lost", verb=Verb.CANCEL, actor="a", source="test", requested_at=datetime.now(UTC))
+        await commands.ask(harness.pool, message_id, 1, lost)
+        resent = await harness.use_cases.resend_in_doubt(message_id, asked_by())
+        assert resent.message.receipt == resent.receipt
+        receipt = await commands.receipt(harness.pool, message_id, lost)
+        assert receipt is not None
+        assert (receipt.outcome, receipt.status_after) == (ReceiptOutcome.DONE, MessageStatus.SENT)
+        await Sweep(harness.pool, harness.workflows, lost_after=timedelta(0)).once()
+        await harness.until(message_id, MessageStatus.SENT)
+    assert (await harness.counts(message_id)).sent == 2
 
 
 # -- what a crash leaves

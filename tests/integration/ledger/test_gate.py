@@ -103,10 +103,10 @@ async def test_a_stop_is_confirmed_when_nothing_is_in_flight_and_only_once(begun
     assert await begun.sending.confirm_stop(begun.id, 1, stop, 1) is None
     await begun.ledger.give_back(begun.id, "1.0", token, None)
     assert await begun.sending.confirm_stop(begun.id, 1, stop, 1) is MessageStatus.PAUSED
-    first = await commands.receipt(begun.pool, stop.command_id)
+    first = await commands.receipt(begun.pool, begun.id, stop)
     assert first is not None
     assert first.outcome is ReceiptOutcome.DONE
     assert first.counts is not None
     assert (first.counts["sent"], first.counts["pending"], first.counts["total"]) == (1, RECIPIENTS - 1, RECIPIENTS)
     assert await begun.sending.confirm_stop(begun.id, 1, stop, 1) is MessageStatus.PAUSED
-    assert await commands.receipt(begun.pool, stop.command_id) == first
+    assert await commands.receipt(begun.pool, begun.id, stop) == first
