@@ -110,7 +110,7 @@ async def audience_preview(
 @call(
     router,
     "GET",
-    "/{message_id}/rendered/{contact_id:int}",
+    "/{message_id}/rendered/{contact_id:digits}",
     needs=Action.LOOK,
     example=examples.EMAIL,
     media="message/rfc822",
