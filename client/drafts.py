@@ -135,7 +135,8 @@ class Drafts:
             message = await messages.get(connection, message_id)
             recipient = await self._someone(connection, message.audience, contact_id)
         try:
-            link = links_of(message_id, self._public_url, self._secret_key)
+            # Whoever may look must not come by a link that acts, for it needs no key.
+            link = links_of(message_id, self._public_url, self._secret_key, preview=True)
             return compile_message(message_id, message, unsubscribe_link=link).render(recipient).content
         except RenderingFailed as error:
             raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
@@ -146,11 +147,12 @@ class Drafts:
         async with self._pool.acquire() as connection:
             message = await messages.get(connection, message_id)
             example = await self._someone(connection, message.audience, None)
+        link = links_of(message_id, self._public_url, self._secret_key, preview=True)  # the tester is not the example
         transport = self._transport()
         outcomes = []
         for address in checked:
             # A Message-ID of its own: the real email would be taken for a repetition of the test otherwise.
-            compiled = compile_message(messages.new_id(), message)
+            compiled = compile_message(messages.new_id(), message, unsubscribe_link=link)
             recipient = ClaimedRecipient(0, address, 1, example.time_zone, example.attributes)
             try:
                 outcome = await transport.hand_over(compiled.render(recipient), _Always())
