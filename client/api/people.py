@@ -52,7 +52,10 @@ async def import_contacts(
         str | None, Query(alias="list", description="Also put them on this list; it is made if it is new.")
     ] = None,
 ) -> ImportResult:
-    """Import a CSV in UTF-8: all of its good lines, or none after a crash. Every rejected line is named."""
+    """Import a CSV in UTF-8: all of its good lines, or none after a crash.
+
+    Of the rejected lines the first 10,000 are named, and all are counted.
+    """
     return await use.import_contacts(str(request.state.file), list_name=list_name)
 
 

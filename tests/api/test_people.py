@@ -144,11 +144,12 @@ async def test_suppressions_are_put_listed_and_lifted(api: Api) -> None:
 CSV = b"email,first_name\nada@example.org,Ada\nnobody,x\nbob@example.org,Bob\n"
 
 
-async def test_a_csv_is_imported_and_every_rejected_line_is_named(api: Api) -> None:
+async def test_a_csv_is_imported_and_rejected_lines_are_named(api: Api) -> None:
     done = await api.ok("POST", f"{CONTACTS}/import", params={"list": "friends"}, content=CSV)
     assert (done["created"], done["updated"]) == (2, 0)
     assert [line["line"] for line in done["rejected"]] == [3]
     assert await api.ok("GET", "/v1/lists/friends") == {"name": "friends", "contacts": 2}
+    assert done["rejected_total"] == 1
     for content, field in ((b"", "file"), (b"name\nx\n", "file"), (b"\xff\xfe", "file")):
         problem = await api.refused(422, "POST", f"{CONTACTS}/import", content=content)
         assert field in problem["details"]["fields"]

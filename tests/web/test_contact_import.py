@@ -11,6 +11,7 @@ import pytest
 
 from client.web.contact_import import IMPORT
 from tests.web.filling import XSS, wrong
+from models.contact import MOST_REJECTED_NAMED
 from tests.web.site import Shown, Site
 
 GOOD = "email,first_name,time_zone\nada@example.org,Ada,Europe/Oslo\nbob@example.org,Bob,\n"
@@ -42,6 +43,14 @@ async def test_an_import_says_what_it_did_and_which_lines_were_rejected(site: Si
 
 
 async def test_a_large_file_is_taken(site: Site) -> None:
+async def test_of_very_many_rejected_lines_the_first_are_shown_and_all_are_counted(site: Site) -> None:
+    wrong_lines = MOST_REJECTED_NAMED + 3
+    shown = await send(site, b"email\n" + b"nobody\n" * wrong_lines)
+    assert f"0 created, 0 updated, {wrong_lines:,} rejected" in shown.text
+    assert f"… and {wrong_lines - 200:,} more." in shown.text
+    assert len(shown.tree.one("tbody").all("tr")) == 200
+
+
     rows = "".join(f"c{n}@example.org,{'x' * 900}\n" for n in range(2_000))
     shown = await send(site, f"email,about\n{rows}".encode())
     assert "2,000 created" in shown.text
