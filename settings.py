@@ -6,6 +6,7 @@ not here: the connection follows Temporal's own variables and profile file (`TEM
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 
-from models.contact import check_time_zone
+from models.contact import check_time_zone, shown
 from models.durations import parse_duration
 from models.errors import InvalidInput
 
@@ -26,6 +27,8 @@ COMMAND_LINE_VARIABLES = frozenset({"SENDGATE_URL", "SENDGATE_API_KEY", "SENDGAT
 _INJECTED_BY_KUBERNETES = re.compile(r"SENDGATE_(SERVICE_|PORT).*")
 
 _PUBLIC_URL = re.compile(r"https?://[^\s/?#@\\<>\"']+(/[^\s?#<>\"']*)?")
+
+LOOPBACK = "127.0.0.1,::1"
 
 Duration = Annotated[
     timedelta, BeforeValidator(lambda value: parse_duration(value) if isinstance(value, str) else value)
@@ -92,6 +95,11 @@ class Settings(BaseModel):
     metrics_port: Port | None = Field(
         None, description="TCP port at which a worker shows its metrics to Prometheus; none: nowhere."
     )
+    trusted_proxies: str = Field(
+        LOOPBACK,
+        description="Proxies that are believed who asks and whether by https (`X-Forwarded-For`, `X-Forwarded-Proto`):"
+        " addresses or networks, separated by commas.",
+    )
     admin_key: SecretStr | None = Field(
         None, description="The first administrator's API key; what is done with it is done by `admin`."
     )
@@ -145,6 +153,14 @@ def read_settings(environment: Mapping[str, str] | None = None) -> Settings:
         raise InvalidInput(f"{PREFIX}PUBLIC_URL is the beginning of a URL, such as https://mail.example.org.")
     if settings.temporal_ui_url is not None and not _PUBLIC_URL.fullmatch(settings.temporal_ui_url):
         raise InvalidInput(f"{PREFIX}TEMPORAL_UI_URL is a URL, such as http://127.0.0.1:8233/namespaces/default.")
+    for proxy in settings.trusted_proxies.split(","):
+        try:
+            ipaddress.ip_network(proxy.strip())  # an address is a network of one
+        except ValueError:
+            raise InvalidInput(
+                f"{PREFIX}TRUSTED_PROXIES: {shown(proxy.strip())} is no address or network, such as 10.1.2.3 or"
+                " 10.0.0.0/8."
+            ) from None
     for name in ("smtp_timeout", "lease", "max_late", "pause_without_server_after"):
         if getattr(settings, name) <= timedelta(0):
             raise InvalidInput(f"{PREFIX}{name.upper()} must be longer than 0.")

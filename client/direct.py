@@ -54,7 +54,7 @@ class Servers:
 
     def __post_init__(self) -> None:
         self._connected: Workflows | None = None
-        self._transports: list[SmtpTransport] = []
+        self._transport: SmtpTransport | None = None
 
     def use_cases(self, pool: Pool) -> BatchMessages:
         secret = self.settings.secret_key
@@ -81,29 +81,33 @@ class Servers:
         return self._connected
 
     def transport(self) -> SmtpTransport:
-        """Return a way to the next hop for test emails, closed with the rest. Raises InvalidInput when none is set."""
+        """Return the way to the next hop for test emails: one for all, closed with the rest.
+
+        Raises InvalidInput when none is set.
+        """
+        if self._transport is not None:
+            return self._transport
         settings, stack = self.settings, self.stack
         host = stack.smtp_host if stack else settings.smtp_host
         if host is None:
             raise InvalidInput("SENDGATE_SMTP_HOST is not set: there is no next hop to send a test email to.")
         catcher = stack is not None and stack.mailbox is not None  # it knows neither users nor TLS
         password = settings.smtp_password.get_secret_value() if settings.smtp_password else None
-        self._transports.append(
-            SmtpTransport(
-                host,
-                stack.smtp_port if stack else settings.smtp_port,
-                username=None if catcher else settings.smtp_username,
-                password=None if catcher else password,
-                tls="none" if catcher else settings.smtp_tls,
-                connections=1,
-                timeout=settings.smtp_timeout,
-            )
+        self._transport = SmtpTransport(
+            host,
+            stack.smtp_port if stack else settings.smtp_port,
+            username=None if catcher else settings.smtp_username,
+            password=None if catcher else password,
+            tls="none" if catcher else settings.smtp_tls,
+            connections=settings.smtp_connections,
+            emails_per_connection=settings.smtp_emails_per_connection,
+            timeout=settings.smtp_timeout,
         )
-        return self._transports[-1]
+        return self._transport
 
     async def aclose(self) -> None:
-        for opened in self._transports:
-            await opened.aclose()
+        if self._transport is not None:
+            await self._transport.aclose()
 
 
 @contextmanager

@@ -104,12 +104,11 @@ class Drafts:
             if not is_storable(text):
                 raise InvalidInput(f"{field} has a character that no text can hold.", field=field)
         async with self._pool.acquire() as connection:
-            if after is not None and await messages.missing(connection, [after]):
-                raise NotFound(f"There is no message {id_shown(after)} to go on after.", id=after)
+            place = await _place(connection, after) if after is not None else None
             page = await messages.page(
-                connection, statuses=statuses, search=search, containing=containing, limit=limit + 1, after=after
+                connection, statuses=statuses, search=search, containing=containing, limit=limit + 1, after=place
             )
-        return page[:limit], page[limit - 1].id if len(page) > limit else None
+        return page[:limit], str(messages.Place.of(page[limit - 1])) if len(page) > limit else None
 
     async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
         async with self._pool.acquire() as connection:
@@ -135,7 +134,8 @@ class Drafts:
             message = await messages.get(connection, message_id)
             recipient = await self._someone(connection, message.audience, contact_id)
         try:
-            link = links_of(message_id, self._public_url, self._secret_key)
+            # Whoever may look must not come by a link that acts, for it needs no key.
+            link = links_of(message_id, self._public_url, self._secret_key, preview=True)
             return compile_message(message_id, message, unsubscribe_link=link).render(recipient).content
         except RenderingFailed as error:
             raise InvalidInput(f"The email for contact {recipient.contact_id} cannot be made: {error}") from error
@@ -147,10 +147,11 @@ class Drafts:
             message = await messages.get(connection, message_id)
             example = await self._someone(connection, message.audience, None)
         transport = self._transport()
+        link = links_of(message_id, self._public_url, self._secret_key, preview=True)  # the tester is not the example
         outcomes = []
         for address in checked:
             # A Message-ID of its own: the real email would be taken for a repetition of the test otherwise.
-            compiled = compile_message(messages.new_id(), message)
+            compiled = compile_message(messages.new_id(), message, unsubscribe_link=link)
             recipient = ClaimedRecipient(0, address, 1, example.time_zone, example.attributes)
             try:
                 outcome = await transport.hand_over(compiled.render(recipient), _Always())
@@ -200,6 +201,14 @@ class _Always:
 
     def may_write_body(self) -> bool:
         return True
+
+
+async def _place(connection: Connection, after: str) -> messages.Place:
+    """Return the place that the `next` of a page, or the id of a message, stands for. Raises NotFound."""
+    place = messages.Place.read(after) or await messages.place_of(connection, after)
+    if place is None:
+        raise NotFound(f"There is no message {id_shown(after)} to go on after.", id=after)
+    return place
 
 
 def content_of(message: Message) -> MessageContent:

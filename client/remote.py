@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 from pydantic import TypeAdapter
 
-from client.api_calls import MESSAGES, ApiCalls, at, items_of, pieces_of, quoted
+from client.api_calls import MESSAGES, ApiCalls, at, items_of, page_of, pieces_of, quoted
 from client.interface import (
     DEFAULT_WAIT,
     AskedBy,
@@ -62,8 +62,14 @@ class Remote(ApiCalls):
     ) -> ImportResult:
         content = pieces_of(Path(path), on_progress)
         params = {} if list_name is None else {"list": list_name}
-        done = await self._ask("POST", "/v1/contacts/import", params=params, content=content, timeout=None)
-        return ImportResult.model_validate(done)
+        return await self._ask(
+            ImportResult.model_validate,
+            "POST",
+            "/v1/contacts/import",
+            params=params,
+            content=content,
+            timeout=None,
+        )
 
     async def contacts(
         self, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0
@@ -71,10 +77,10 @@ class Remote(ApiCalls):
         params: dict[str, Any] = {"limit": limit, "after": after, "search": search}
         if list_name is not None:
             params["list"] = list_name
-        return items_of(Contact, await self._ask("GET", "/v1/contacts", params=params))
+        return await self._ask(items_of(Contact), "GET", "/v1/contacts", params=params)
 
     async def contact(self, contact_id: int) -> Contact:
-        return Contact.model_validate(await self._ask("GET", f"/v1/contacts/{contact_id}"))
+        return await self._ask(Contact.model_validate, "GET", f"/v1/contacts/{contact_id}")
 
     async def create_contact(
         self,
@@ -85,44 +91,44 @@ class Remote(ApiCalls):
         lists: Sequence[str] = (),
     ) -> Contact:
         new = {"address": address, "time_zone": time_zone, "attributes": dict(attributes), "lists": list(lists)}
-        return Contact.model_validate(await self._ask("POST", "/v1/contacts", json=new))
+        return await self._ask(Contact.model_validate, "POST", "/v1/contacts", json=new)
 
     async def change_contact(self, contact_id: int, changes: ContactChanges) -> Contact:
         given = changes.model_dump(mode="json", exclude_unset=True)
-        return Contact.model_validate(await self._ask("PATCH", f"/v1/contacts/{contact_id}", json=given))
+        return await self._ask(Contact.model_validate, "PATCH", f"/v1/contacts/{contact_id}", json=given)
 
     async def delete_contact(self, contact_id: int) -> None:
-        await self._ask("DELETE", f"/v1/contacts/{contact_id}")
+        await self._do("DELETE", f"/v1/contacts/{contact_id}")
 
     async def lists(self) -> list[ListSummary]:
-        return items_of(ListSummary, await self._ask("GET", "/v1/lists"))
+        return await self._ask(items_of(ListSummary), "GET", "/v1/lists")
 
     async def contact_list(self, name: str) -> ListSummary:
-        return ListSummary.model_validate(await self._ask("GET", f"/v1/lists/{quoted(name)}"))
+        return await self._ask(ListSummary.model_validate, "GET", f"/v1/lists/{quoted(name)}")
 
     async def create_list(self, name: str) -> ListSummary:
-        return ListSummary.model_validate(await self._ask("PUT", f"/v1/lists/{quoted(name)}"))
+        return await self._ask(ListSummary.model_validate, "PUT", f"/v1/lists/{quoted(name)}")
 
     async def add_to_list(self, name: str, contact_id: int) -> None:
-        await self._ask("PUT", f"/v1/lists/{quoted(name)}/contacts/{contact_id}")
+        await self._do("PUT", f"/v1/lists/{quoted(name)}/contacts/{contact_id}")
 
     async def remove_from_list(self, name: str, contact_id: int) -> None:
-        await self._ask("DELETE", f"/v1/lists/{quoted(name)}/contacts/{contact_id}")
+        await self._do("DELETE", f"/v1/lists/{quoted(name)}/contacts/{contact_id}")
 
     async def suppressions(self, *, search: str = "", limit: int = 100, after: int = 0) -> list[Suppression]:
         params = {"search": search, "limit": limit, "after": after}
-        return items_of(Suppression, await self._ask("GET", "/v1/suppressions", params=params))
+        return await self._ask(items_of(Suppression), "GET", "/v1/suppressions", params=params)
 
     async def suppress(self, addresses: Sequence[str], *, reason: str) -> int:
         given = {"addresses": list(addresses), "reason": reason}
-        return int((await self._ask("POST", "/v1/suppressions", json=given))["changed"])
+        return await self._ask(_changed, "POST", "/v1/suppressions", json=given)
 
     async def unsuppress(self, addresses: Sequence[str]) -> int:
         given = {"addresses": list(addresses)}
-        return int((await self._ask("POST", "/v1/suppressions/lift", json=given))["changed"])
+        return await self._ask(_changed, "POST", "/v1/suppressions/lift", json=given)
 
     async def lift_suppression(self, suppression_id: int) -> None:
-        await self._ask("DELETE", f"/v1/suppressions/{suppression_id}")
+        await self._do("DELETE", f"/v1/suppressions/{suppression_id}")
 
     async def check_unsubscribe(self, token: str) -> None:
         await self._request("GET", f"/unsubscribe/{quoted(token)}")
@@ -133,21 +139,21 @@ class Remote(ApiCalls):
     # -- messages -----------------------------------------------------------------------------------------------
 
     async def create(self, content: MessageContent) -> Message:
-        return Message.model_validate(await self._ask("POST", MESSAGES, json=content.model_dump(mode="json")))
+        return await self._ask(Message.model_validate, "POST", MESSAGES, json=content.model_dump(mode="json"))
 
     async def change(self, message_id: str, changes: ContentChanges) -> Message:
         given = changes.model_dump(mode="json", exclude_unset=True)
-        return Message.model_validate(await self._ask("PATCH", at(message_id), json=given))
+        return await self._ask(Message.model_validate, "PATCH", at(message_id), json=given)
 
     async def edit(self, message_id: str, content: MessageContent) -> Message:
         given = content.model_dump(mode="json")
-        return Message.model_validate(await self._ask("PATCH", at(message_id), json=given))
+        return await self._ask(Message.model_validate, "PATCH", at(message_id), json=given)
 
     async def delete(self, message_id: str) -> None:
-        await self._ask("DELETE", at(message_id))
+        await self._do("DELETE", at(message_id))
 
     async def message(self, message_id: str) -> Message:
-        return Message.model_validate(await self._ask("GET", at(message_id)))
+        return await self._ask(Message.model_validate, "GET", at(message_id))
 
     async def messages(
         self,
@@ -166,8 +172,7 @@ class Remote(ApiCalls):
         }
         if after is not None:
             params["after"] = after
-        page = await self._ask("GET", MESSAGES, params=params)
-        return items_of(Message, page), page["next"]
+        return await self._ask(page_of(Message), "GET", MESSAGES, params=params)
 
     async def messages_containing(self, text: str, *, statuses: Sequence[MessageStatus]) -> list[str]:
         found: list[str] = []
@@ -180,17 +185,23 @@ class Remote(ApiCalls):
 
     async def audience_preview(self, message_id: str, *, sample: int = 5) -> AudiencePreview:
         path = at(message_id, "/audience-preview")
-        return AudiencePreview.model_validate(await self._ask("GET", path, params={"sample": sample}))
+        return await self._ask(AudiencePreview.model_validate, "GET", path, params={"sample": sample})
 
     async def rendered(self, message_id: str, contact_id: int | None = None) -> bytes:
         whose = "" if contact_id is None else f"/{contact_id}"
-        return (await self._request("GET", at(message_id, f"/rendered{whose}"))).content
+        response = await self._request("GET", at(message_id, f"/rendered{whose}"))
+        if not response.headers.get("Content-Type", "").startswith("message/rfc822"):
+            raise self._not_ours(response)
+        return response.content
 
     async def send_test(self, message_id: str, addresses: Sequence[str]) -> list[SendTestOutcome]:
-        done = await self._ask(
-            "PUT", at(message_id, "/sendtest"), json={"to": list(addresses)}, timeout=_PATIENCE.total_seconds() * 10
+        return await self._ask(
+            _outcomes,
+            "PUT",
+            at(message_id, "/sendtest"),
+            json={"to": list(addresses)},
+            timeout=_PATIENCE.total_seconds() * 10,
         )
-        return TypeAdapter(list[SendTestOutcome]).validate_python(done["outcomes"])
 
     # -- commands -----------------------------------------------------------------------------------------------
 
@@ -198,18 +209,18 @@ class Remote(ApiCalls):
         self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
     ) -> CommandResult:
         params = {"allow_empty": allow_empty, "reason": asked_by.reason, "command_id": asked_by.command_id}
-        done = await self._ask(
+        return await self._ask(
+            _result,
             "PUT",
             at(message_id, "/send"),
             json=schedule.model_dump(mode="json"),
             params=params,
             headers=_source(asked_by),
         )
-        return _result(done)
 
     async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:
         given, params = schedule.model_dump(mode="json"), {"allow_empty": allow_empty}
-        return SendPreview.model_validate(await self._ask("POST", at(message_id, "/plan"), json=given, params=params))
+        return await self._ask(SendPreview.model_validate, "POST", at(message_id, "/plan"), json=given, params=params)
 
     async def pause(self, message_id: str, asked_by: AskedBy, *, wait: timedelta = DEFAULT_WAIT) -> CommandResult:
         return await self._command(message_id, "pause", asked_by, wait)
@@ -233,11 +244,11 @@ class Remote(ApiCalls):
 
     async def copy(self, message_id: str, *, exclude_recipients: bool = False, name: str | None = None) -> Message:
         how = {"exclude_recipients": exclude_recipients, "name": name}
-        return Message.model_validate(await self._ask("POST", at(message_id, "/copy"), json=how))
+        return await self._ask(Message.model_validate, "POST", at(message_id, "/copy"), json=how)
 
     async def resume_preview(self, message_id: str, *, ends_at: datetime | None = None) -> ResumePreview:
         params = {} if ends_at is None else {"ends_at": ends_at.isoformat()}
-        return ResumePreview.model_validate(await self._ask("GET", at(message_id, "/resume-preview"), params=params))
+        return await self._ask(ResumePreview.model_validate, "GET", at(message_id, "/resume-preview"), params=params)
 
     # -- in doubt -----------------------------------------------------------------------------------------------
 
@@ -245,10 +256,10 @@ class Remote(ApiCalls):
         following: int | None = after
         while following is not None:
             params = {"limit": _PAGE, "after": following}
-            page = await self._ask("GET", at(message_id, "/in-doubt"), params=params)
-            for recipient in items_of(RecipientInDoubt, page):
+            path = at(message_id, "/in-doubt")
+            page, following = await self._ask(page_of(RecipientInDoubt), "GET", path, params=params)
+            for recipient in page:
                 yield recipient
-            following = page["next"]
 
     async def accept_in_doubt(
         self, message_id: str, asked_by: AskedBy, whom: Sequence[str | int] | None = None
@@ -268,12 +279,12 @@ class Remote(ApiCalls):
             decision["contact_ids"] = [name for name in whom if isinstance(name, int)]
             decision["addresses"] = [name for name in whom if isinstance(name, str)]
         path = at(message_id, "/in-doubt")
-        return _result(await self._ask("POST", path, json=decision, headers=_source(asked_by)))
+        return await self._ask(_result, "POST", path, json=decision, headers=_source(asked_by))
 
     # -- looking ------------------------------------------------------------------------------------------------
 
     async def progress(self, message_id: str) -> Progress:
-        return Progress.model_validate(await self._ask("GET", at(message_id, "/progress")))
+        return await self._ask(Progress.model_validate, "GET", at(message_id, "/progress"))
 
     async def recipients(
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = ()
@@ -288,41 +299,39 @@ class Remote(ApiCalls):
         self, message_id: str, *, statuses: Sequence[RecipientStatus] = (), limit: int = 100, after: int = 0
     ) -> tuple[list[Recipient], int | None]:
         params = {"status": [status.value for status in statuses], "limit": limit, "after": after}
-        page = await self._ask("GET", at(message_id, "/recipients"), params=params)
-        return items_of(Recipient, page), page["next"]
+        return await self._ask(page_of(Recipient), "GET", at(message_id, "/recipients"), params=params)
 
     async def history(self, message_id: str) -> list[HistoryEntry]:
-        return items_of(HistoryEntry, await self._ask("GET", at(message_id, "/history")))
+        return await self._ask(items_of(HistoryEntry), "GET", at(message_id, "/history"))
 
     # -- the hold, keys, servers --------------------------------------------------------------------------------
 
     async def hold(self) -> Hold:
-        return Hold.model_validate(await self._ask("GET", "/v1/hold"))
+        return await self._ask(Hold.model_validate, "GET", "/v1/hold")
 
     async def put_hold(self, asked_by: AskedBy) -> Hold:
         given = {"reason": asked_by.reason}
-        return Hold.model_validate(await self._ask("PUT", "/v1/hold", json=given, headers=_source(asked_by)))
+        return await self._ask(Hold.model_validate, "PUT", "/v1/hold", json=given, headers=_source(asked_by))
 
     async def release_hold(self, asked_by: AskedBy) -> Hold:
         why = {"reason": asked_by.reason}
-        return Hold.model_validate(await self._ask("DELETE", "/v1/hold", params=why, headers=_source(asked_by)))
+        return await self._ask(Hold.model_validate, "DELETE", "/v1/hold", params=why, headers=_source(asked_by))
 
     async def hold_history(self, *, limit: int = 100, after: int | None = None) -> tuple[list[HoldEntry], int | None]:
         params = {"limit": limit} | ({} if after is None else {"after": after})
-        page = await self._ask("GET", "/v1/hold/history", params=params)
-        return items_of(HoldEntry, page), page["next"]
+        return await self._ask(page_of(HoldEntry), "GET", "/v1/hold/history", params=params)
 
     async def create_key(self, name: str, role: Role) -> NewApiKey:
-        return NewApiKey.model_validate(await self._ask("POST", "/v1/keys", json={"name": name, "role": role}))
+        return await self._ask(NewApiKey.model_validate, "POST", "/v1/keys", json={"name": name, "role": role})
 
     async def keys(self) -> list[ApiKey]:
-        return items_of(ApiKey, await self._ask("GET", "/v1/keys"))
+        return await self._ask(items_of(ApiKey), "GET", "/v1/keys")
 
     async def revoke_key(self, key_id: int) -> ApiKey:
-        return ApiKey.model_validate(await self._ask("DELETE", f"/v1/keys/{key_id}"))
+        return await self._ask(ApiKey.model_validate, "DELETE", f"/v1/keys/{key_id}")
 
     async def check_servers(self) -> None:
-        await self._ask("GET", "/readyz")
+        await self._ask(_ready, "GET", "/readyz")
 
     # -- how it is asked ----------------------------------------------------------------------------------------
 
@@ -330,7 +339,8 @@ class Remote(ApiCalls):
         self, message_id: str, verb: str, asked_by: AskedBy, wait: timedelta, more: Mapping[str, object] = {}
     ) -> CommandResult:
         seconds = wait.total_seconds()
-        done = await self._ask(
+        return await self._ask(
+            _result,
             "PUT",
             at(message_id, f"/{verb}"),
             json={**_why(asked_by), **more},
@@ -338,7 +348,6 @@ class Remote(ApiCalls):
             headers=_source(asked_by),
             timeout=seconds + _PATIENCE.total_seconds(),
         )
-        return _result(done)
 
 
 def _why(asked_by: AskedBy) -> dict[str, str]:
@@ -347,6 +356,19 @@ def _why(asked_by: AskedBy) -> dict[str, str]:
 
 def _source(asked_by: AskedBy) -> dict[str, str]:
     return {"Sendgate-Source": asked_by.source}
+
+
+def _ready(answered: Any) -> None:
+    if answered["status"] != "ready":
+        raise ValueError(answered["status"])
+
+
+def _changed(answered: Any) -> int:
+    return int(answered["changed"])
+
+
+def _outcomes(answered: Any) -> list[SendTestOutcome]:
+    return TypeAdapter(list[SendTestOutcome]).validate_python(answered["outcomes"])
 
 
 def _result(answered: Any) -> CommandResult:

@@ -21,7 +21,7 @@ from client.direct import Servers
 from client.keys import Keys
 from client.web.app import make_web
 from models.errors import InvalidInput
-from settings import Settings
+from settings import LOOPBACK, Settings
 from storage.database import migrate, open_pool
 
 #: A call that waits for a receipt may be at work that long; then it is cut off, and the command stays asked for.
@@ -39,17 +39,20 @@ async def serve(settings: Settings, *, on_ready: Callable[[str], None], stop: as
     stop = stop or asyncio.Event()
     async with open_app(settings, stop) as app:
         with listening_on(settings.http_host, settings.http_port) as listener, _signals_set(stop):
-            async with serving(app, listener, stop):
+            async with serving(app, listener, stop, trusted_proxies=settings.trusted_proxies):
                 on_ready(_url(settings.http_host, listener.getsockname()[1]))
                 await stop.wait()
 
 
 @asynccontextmanager
-async def serving(app: FastAPI, listener: socket.socket, stop: asyncio.Event) -> AsyncIterator[None]:
+async def serving(
+    app: FastAPI, listener: socket.socket, stop: asyncio.Event, *, trusted_proxies: str = LOOPBACK
+) -> AsyncIterator[None]:
     """Serve on a bound socket; at the end `stop` is set, so that streams end, and calls at work are finished."""
     server = _Server(
         uvicorn.Config(
             app,
+            forwarded_allow_ips=trusted_proxies,
             access_log=False,  # addresses of pages hold tokens
             log_config=None,
             lifespan="off",

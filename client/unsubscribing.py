@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from models.contact import UNSUBSCRIBED
-from models.errors import NotFound
-from models.unsubscribe import read_token
+from models.errors import LinkOfPreview, NotFound
+from models.unsubscribe import is_of_preview, read_token
 from storage import contacts
 from storage.database import Pool
 
@@ -24,7 +24,9 @@ class Unsubscribing:
             await contacts.suppress(connection, [address], reason=UNSUBSCRIBED)
 
     async def _address_of(self, token: str) -> str:
-        """Return the address that the email went to, or else the contact's now. Raises NotFound."""
+        """Return the address that the email went to, or else the contact's now. Raises NotFound, or LinkOfPreview."""
+        if self._secret_key and is_of_preview(self._secret_key, token):
+            raise LinkOfPreview
         named = read_token(self._secret_key, token) if self._secret_key else None
         if named is not None:
             address = await contacts.address_mailed(self._pool, *named)

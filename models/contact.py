@@ -91,14 +91,22 @@ class RejectedLine(BaseModel):
     reason: str
 
 
+#: Of the rejected lines of a CSV so many are named; whoever has that many wrong made one mistake in all of them.
+MOST_REJECTED_NAMED = 10_000
+
+
 class ImportResult(BaseModel):
-    """What an import did. `rejected` holds every rejected line, in order."""
+    """What an import did. `rejected` names the first 10,000 rejected lines, in order; `rejected_total` counts all."""
 
     model_config = ConfigDict(frozen=True)
 
     created: int
     updated: int
     rejected: list[RejectedLine]
+    rejected_total: int = Field(
+        default_factory=lambda given: len(given["rejected"]),  # of a server that does not count them it names all
+        description="How many lines were rejected; `rejected` names the first 10,000 of them.",
+    )
 
 
 def check_address(text: str) -> str:

@@ -8,6 +8,7 @@ SendgateError           500  exit 1
 ├── NotAllowed              403  exit 1   the key's role does not allow it
 ├── TooManyFailures         429  exit 1   too many wrong keys; `details.retry_after_seconds`
 ├── NotFound                404  exit 4
+│   └── LinkOfPreview                     the unsubscribe link of a preview or test email
 ├── Refused                 409  exit 3   right in itself, not in the present state
 │   ├── IllegalTransition                 the command is not legal in the message's status
 │   ├── ChangedMeanwhile                  somebody else has changed the draft since it was read
@@ -110,6 +111,15 @@ class NotFound(SendgateError):
     """There is no such message, contact or list."""
 
     code = "not_found"
+
+
+class LinkOfPreview(NotFound):
+    """The unsubscribe link of a preview or a test email, which acts on nobody."""
+
+    code = "link_of_preview"
+
+    def __init__(self) -> None:
+        super().__init__("This is the link of a preview or a test email; it acts in the real email.")
 
 
 class Refused(SendgateError):

@@ -7,9 +7,10 @@ import heapq
 import itertools
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from models.contact import ImportResult, RejectedLine, check_list_name
+from models.contact import MOST_REJECTED_NAMED, ImportResult, RejectedLine, check_list_name
 from models.errors import blaming
 from storage.contact_csv import ContactCsv, ContactRow
 from storage.database import Pool
@@ -32,14 +33,15 @@ async def import_csv(
     A contact that exists already keeps the attributes that the file does not name, its address as it was first
     written, and its time zone unless the line has one. Lines that cannot be used are left out and named in the result.
 
-    The file is streamed; of it, memory holds the rejected lines alone. `on_progress(bytes_done, bytes_total)` is
-    called at most ten times a second, and once when everything has been read. Durable when it returns; before that
-    nobody sees any of it. Raises InvalidInput, with nothing changed, when the whole file cannot be used.
+    The file is streamed; of it, memory holds the rejected lines that are named alone. `on_progress(bytes_done,
+    bytes_total)` is called at most ten times a second, and once when everything has been read. Durable when it
+    returns; before that nobody sees any of it. Raises InvalidInput, with nothing changed, when the whole file cannot
+    be used.
     """
     if list_name is not None:
         with blaming("list"):
             list_name = check_list_name(list_name)
-    rejected: list[RejectedLine] = []
+    rejected = _Rejected()
     with await asyncio.to_thread(ContactCsv, path) as source:
         async with pool.acquire() as connection, connection.transaction():
             await _sql.create_incoming(connection)
@@ -49,10 +51,11 @@ async def import_csv(
                 columns=["line", "address", "address_key", "time_zone", "attributes"],
             )
             await _sql.analyze_incoming(connection)
-            repeated = [
-                RejectedLine(line=row["line"], reason=f"The address stands in line {row['first_line']} already.")
-                async for row in _sql.repeated_addresses(connection)
-            ]
+            repeated = _Rejected()
+            async for row in _sql.repeated_addresses(connection, most=MOST_REJECTED_NAMED):
+                reason = f"The address stands in line {row['first_line']} already."
+                repeated.named.append(RejectedLine(line=row["line"], reason=reason))
+                repeated.total = row["repeated"]
             list_id = None
             if list_name is not None:
                 await _sql.create_list(connection, name=list_name)
@@ -61,14 +64,30 @@ async def import_csv(
     return ImportResult(
         created=merged["created"],
         updated=merged["updated"],
-        rejected=list(heapq.merge(rejected, repeated, key=lambda one: one.line)),
+        rejected=list(
+            itertools.islice(heapq.merge(rejected.named, repeated.named, key=lambda one: one.line), MOST_REJECTED_NAMED)
+        ),
+        rejected_total=rejected.total + repeated.total,
     )
 
 
+@dataclass
+class _Rejected:
+    """The first rejected lines of a kind, by line, and how many there are."""
+
+    named: list[RejectedLine] = field(default_factory=list)
+    total: int = 0
+
+    def add(self, line: RejectedLine) -> None:
+        self.total += 1
+        if len(self.named) < MOST_REJECTED_NAMED:
+            self.named.append(line)
+
+
 async def _good_rows(
-    source: ContactCsv, rejected: list[RejectedLine], on_progress: Progress | None
+    source: ContactCsv, rejected: _Rejected, on_progress: Progress | None
 ) -> AsyncIterator[tuple[int, str, str, str | None, str]]:
-    """Yield the good rows as COPY takes them, and collect the others in `rejected`."""
+    """Yield the good rows as COPY takes them, and add the others to `rejected`."""
     lines = iter(source)
     told_at = 0.0
     while chunk := await asyncio.to_thread(lambda: list(itertools.islice(lines, _CHUNK))):
@@ -76,7 +95,7 @@ async def _good_rows(
             if isinstance(one, ContactRow):
                 yield one.line, one.address, one.address_key, one.time_zone, one.attributes
             else:
-                rejected.append(one)
+                rejected.add(one)
         if on_progress and time.monotonic() - told_at >= _PROGRESS_EVERY_SECONDS:
             told_at = time.monotonic()
             on_progress(source.bytes_done, max(source.bytes_total, source.bytes_done))

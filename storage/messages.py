@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from models.audience import Audience
@@ -22,6 +23,9 @@ _sql = load("messages")
 #: No vowels, so that ids never read as words; 12 of 28 letters and digits are 57 bits.
 _ID_ALPHABET = "23456789bcdfghjkmnpqrstvwxyz"
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PLACE = re.compile("([a-z0-9]{1,40})-([0-9a-f]{1,14})")  # an id, and microseconds up to the year 4253
+
 
 @dataclass(frozen=True, slots=True)
 class MessageTimes:
@@ -30,6 +34,27 @@ class MessageTimes:
     accepted_at: datetime | None
     began_at: datetime | None
     finished_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page of messages ended: what orders them, of its last one."""
+
+    created_at: datetime
+    id: str
+
+    @classmethod
+    def of(cls, message: Message) -> Place:
+        return cls(message.created_at, message.id)
+
+    @classmethod
+    def read(cls, text: str) -> Place | None:
+        """Return the place that `str` wrote; None if this is none."""
+        found = _PLACE.fullmatch(text)
+        return cls(_EPOCH + timedelta(microseconds=int(found[2], 16)), found[1]) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.id}-{(self.created_at - _EPOCH) // timedelta(microseconds=1):x}"
 
 
 def new_id() -> str:
@@ -84,11 +109,11 @@ async def page(
     *,
     statuses: Sequence[MessageStatus],
     limit: int,
-    after: str | None,
+    after: Place | None,
     search: str = "",
     containing: str = "",
 ) -> list[Message]:
-    """Return messages, newest first, without bodies and receipts.
+    """Return messages, newest first, without bodies and receipts. A message at `after` need not be there any more.
 
     `search` is part of the name or subject, in any case; `containing` of the subject or a body, as written.
     """
@@ -97,7 +122,8 @@ async def page(
         statuses=[s.value for s in statuses] or None,
         search=search or None,
         containing=containing or None,
-        after=after,
+        after_at=after.created_at if after else None,
+        after_id=after.id if after else None,
         most=limit,
     )
     return [_message(row) async for row in rows]
@@ -185,6 +211,12 @@ async def lock_with_excluded(connection: Connection, message_id: str, audience: 
     and looks for messages that exclude it.
     """
     await _sql.lock_each(connection, ids=[message_id, *audience.exclude_recipients_of])
+
+
+async def place_of(connection: Connection | Pool, message_id: str) -> Place | None:
+    """Return the place of a message; None if there is no such message."""
+    row = await _sql.place_of(connection, id=message_id) if is_storable(message_id) else None
+    return None if row is None else Place(row["created_at"], row["id"])
 
 
 async def missing(connection: Connection | Pool, message_ids: Sequence[str]) -> list[str]:

@@ -197,6 +197,25 @@ class Harness:
         """Wait until the SMTP server has taken at least so many emails."""
         await eventually(lambda: len(self.smtp.accepted()) >= number, within)
 
+    async def cut_off_whoever_reads(self, table: str) -> None:
+        """Have the database end a connection in the midst of a query of this table, as a restart does."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            await connection.execute(f"lock table {table} in access exclusive mode")
+            await self.cut_off_whoever_waits()
+
+    async def cut_off_whoever_waits(self) -> None:
+        """Have the database end a connection that waits for a lock, once there is one."""
+
+        async def ended() -> bool:
+            return bool(
+                await self.pool.fetch(
+                    "select pg_terminate_backend(pid) from pg_stat_activity"
+                    " where wait_event_type = 'Lock' and datname = current_database()"
+                )
+            )
+
+        await eventually(ended)
+
     async def assert_once_each(self, message_id: str) -> None:
         """Nobody twice, nobody lost, the counts add up: judged by the SMTP server's own log."""
         accepted = self.smtp.accepted()

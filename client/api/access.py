@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Protocol
 
@@ -38,7 +40,7 @@ class Gatekeeper:
     def __init__(self, keys: KnowsKeys, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._keys = keys
         self._clock = clock
-        self._failures: OrderedDict[str, deque[float]] = OrderedDict()
+        self._tries: OrderedDict[str, _Tries] = OrderedDict()
         self._good: OrderedDict[bytes, None] = OrderedDict()
 
     async def admit(self, request: Request, action: Action) -> Principal:
@@ -57,36 +59,74 @@ class Gatekeeper:
         return principal
 
     async def principal(self, key: str, address: str) -> Principal:
-        """Return whose key this is. Raises NoKey, or TooManyFailures when too many wrong ones came from `address`."""
+        """Return whose key this is. Raises NoKey, or TooManyFailures when too many wrong ones came from `address`.
+
+        A key that was not good before may be wrong, and counts as that while it is looked at: keys that come at once
+        are not looked at at once, beyond what the limit leaves.
+        """
         digest = key_hash(key)
-        if digest not in self._good and (wait := self._seconds_to_wait(address)):
-            raise TooManyFailures(
-                f"Too many wrong API keys; try again in {wait} s.",
-                retry_after_seconds=wait,
-            )
-        principal = await self._keys.principal_of(key)
+        await self._in_turn(digest, address)
+        tries, is_known = self._tries_of(address), digest in self._good
+        tries.under_way += not is_known
+        try:
+            principal = await self._keys.principal_of(key)
+            if principal is None:
+                self._good.pop(digest, None)
+                tries.failures.append(self._clock())
+            else:
+                self._good[digest] = None
+        finally:
+            tries.under_way -= not is_known
+            self._look_again(address, tries)
         if principal is None:
-            self._good.pop(digest, None)
-            self._note_failure(address)
             raise NoKey("The API key opens nothing: it is wrong, or was revoked.")
-        self._good[digest] = None
         if len(self._good) > _GOOD_KEYS_KEPT:
             self._good.popitem(last=False)
         return principal
 
-    def _seconds_to_wait(self, address: str) -> int:
-        failures = self._failures.get(address)
-        if failures is None or len(failures) < MOST_FAILURES:
+    async def _in_turn(self, digest: bytes, address: str) -> None:
+        """Return once the key may be looked at. Raises TooManyFailures."""
+        while digest not in self._good:
+            tries = self._tries_of(address)
+            if wait := tries.seconds_to_wait(self._clock()):
+                raise TooManyFailures(f"Too many wrong API keys; try again in {wait} s.", retry_after_seconds=wait)
+            if tries.may_begin(self._clock()):
+                return
+            await tries.ended.wait()
+
+    def _tries_of(self, address: str) -> _Tries:
+        tries = self._tries.setdefault(address, _Tries())
+        self._tries.move_to_end(address)
+        if len(self._tries) > _ADDRESSES_KEPT:
+            self._tries.popitem(last=False)
+        return tries
+
+    def _look_again(self, address: str, tries: _Tries) -> None:
+        """Have those who wait ask whether it is their turn; and forget an address of which there is nothing to say."""
+        tries.ended.set()
+        tries.ended = asyncio.Event()
+        if not tries.failures and not tries.under_way and self._tries.get(address) is tries:
+            del self._tries[address]
+
+
+@dataclass
+class _Tries:
+    """Of one address: when its latest wrong keys came, and how many are looked at that may be wrong."""
+
+    failures: deque[float] = field(default_factory=lambda: deque(maxlen=MOST_FAILURES))
+    under_way: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)  # one of them
+
+    def seconds_to_wait(self, now: float) -> int:
+        if len(self.failures) < MOST_FAILURES:
             return 0
-        left = failures[0] + WITHIN.total_seconds() - self._clock()
+        left = self.failures[0] + WITHIN.total_seconds() - now
         return int(left) + 1 if left > 0 else 0
 
-    def _note_failure(self, address: str) -> None:
-        failures = self._failures.setdefault(address, deque(maxlen=MOST_FAILURES))
-        failures.append(self._clock())
-        self._failures.move_to_end(address)
-        if len(self._failures) > _ADDRESSES_KEPT:
-            self._failures.popitem(last=False)
+    def may_begin(self, now: float) -> bool:
+        """Whether one more may be wrong without being one too many."""
+        recent = sum(at + WITHIN.total_seconds() > now for at in self.failures)
+        return recent + self.under_way < MOST_FAILURES
 
 
 def _refuse_another_site(request: Request) -> None:

@@ -48,7 +48,7 @@ async def create_key(use: Use, new: KeyRequest) -> NewApiKey:
     return await use.create_key(new.name, new.role)
 
 
-@call(router, "DELETE", "/{key_id:int}", needs=Action.MANAGE_KEYS, example=examples.KEY, problems=(404,))
+@call(router, "DELETE", "/{key_id:digits}", needs=Action.MANAGE_KEYS, example=examples.KEY, problems=(404,))
 async def revoke_key(use: Use, key_id: Annotated[int, Path(ge=1, le=2**63 - 1)]) -> ApiKey:
     """Have a key open nothing from now on. Again is harmless."""
     return await use.revoke_key(key_id)

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import aclosing
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from fastapi.responses import StreamingResponse
 
 from client import recipients_csv
 from client.api import examples
-from client.api.calls import Call, call
+from client.api.access import key_of
+from client.api.calls import Call, call, patiently
 from client.api.door import Door, door_of, use_cases
 from client.api.shapes import History, Page
+from client.direct import database_errors_told
 from client.interface import Progress, RecipientInDoubt, UseCases
 from models.api_keys import Action
+from models.errors import SendgateError
 from models.recipient import Recipient, RecipientStatus
 
 router = APIRouter(route_class=Call, prefix="/v1/batchmessages/{message_id}", tags=["Looking"])
@@ -65,13 +69,20 @@ async def progress_stream(request: Request, message_id: str) -> StreamingRespons
     """Follow the progress as server-sent events: `progress` at each change, with the same JSON as `/progress`.
 
     When the message is final an event `end` with the same follows, and the stream is over. It also ends, without that
-    event, when the server shuts down: connect again.
+    event, when the server shuts down, a server that it needs is away, the message is deleted or the key revoked:
+    connect again, and the answer says which it was.
     """
-    first = await door_of(request).use.progress(message_id)  # what is not there is a 404, and no stream
-    return StreamingResponse(_events(door_of(request), first), media_type="text/event-stream")
+    door = door_of(request)
+    first = await door.use.progress(message_id)  # what is not there is a 404, and no stream
+    key = key_of(request.headers.get("Authorization"))
+    assert key is not None, "somebody was let in"
+    return StreamingResponse(_events(door, key, first), media_type="text/event-stream")
 
 
-async def _events(door: Door, current: Progress) -> AsyncIterator[str]:
+async def _events(door: Door, key: str, current: Progress) -> AsyncIterator[str]:
+    async def look() -> Progress | None:
+        return None if await door.keys.principal_of(key) is None else await door.use.progress(current.id)
+
     told: Progress | None = None
     silent_for = 0.0
     while True:
@@ -90,7 +101,22 @@ async def _events(door: Door, current: Progress) -> AsyncIterator[str]:
         if silent_for >= HEARTBEAT_EVERY_SECONDS:
             yield ": still here\n\n"
             silent_for = 0.0
-        current = await door.use.progress(current.id)
+        following = await unless_over(look())
+        if following is None:
+            return
+        current = following
+
+
+async def unless_over(look: Coroutine[Any, Any, Progress | None]) -> Progress | None:
+    """Return what a look finds; None when the stream that it is for ends: nobody may look, or there is nothing to see.
+
+    The answer has begun, so nothing that goes wrong now can be answered: whoever follows connects again, and is told.
+    """
+    try:
+        with database_errors_told():
+            return await patiently(look, timedelta(0))
+    except SendgateError:  # deleted, or a server is away
+        return None
 
 
 @call(

@@ -14,12 +14,13 @@ from client.interface import AudiencePreview, SendPreview, UseCases
 from models.api_keys import Action
 from models.message import ContentChanges, Message, MessageContent, MessageStatus
 from models.schedule import Schedule
+from storage.messages import Place
 
 router = APIRouter(route_class=Call, prefix="/v1/batchmessages", tags=["Messages"])
 Use = Annotated[UseCases, Depends(use_cases)]
 
 _A_PAGE = Page[Message, str](
-    items=[examples.PAUSED.model_copy(update={"text": None, "receipt": None})], next=examples.PAUSED.id
+    items=[examples.PAUSED.model_copy(update={"text": None, "receipt": None})], next=str(Place.of(examples.PAUSED))
 )
 
 
@@ -110,7 +111,7 @@ async def audience_preview(
 @call(
     router,
     "GET",
-    "/{message_id}/rendered/{contact_id:int}",
+    "/{message_id}/rendered/{contact_id:digits}",
     needs=Action.LOOK,
     example=examples.EMAIL,
     media="message/rfc822",

@@ -52,7 +52,10 @@ async def import_contacts(
         str | None, Query(alias="list", description="Also put them on this list; it is made if it is new.")
     ] = None,
 ) -> ImportResult:
-    """Import a CSV in UTF-8: all of its good lines, or none after a crash. Every rejected line is named."""
+    """Import a CSV in UTF-8: all of its good lines, or none after a crash.
+
+    Of the rejected lines the first 10,000 are named, and all are counted.
+    """
     return await use.import_contacts(str(request.state.file), list_name=list_name)
 
 
@@ -86,7 +89,7 @@ async def contacts(
     return Page(items=found[:limit], next=found[limit - 1].id if len(found) > limit else None)
 
 
-@call(router, "GET", "/contacts/{contact_id:int}", needs=Action.LOOK, example=examples.CONTACT, problems=(404,))
+@call(router, "GET", "/contacts/{contact_id:digits}", needs=Action.LOOK, example=examples.CONTACT, problems=(404,))
 async def contact(use: Use, contact_id: Id) -> Contact:
     """Read a contact, with its lists; `suppressed` is the reason, if its address is."""
     return await use.contact(contact_id)
@@ -95,7 +98,7 @@ async def contact(use: Use, contact_id: Id) -> Contact:
 @call(
     router,
     "PATCH",
-    "/contacts/{contact_id:int}",
+    "/contacts/{contact_id:digits}",
     needs=Action.EDIT_CONTACTS,
     example=examples.CONTACT,
     problems=(404, 409),
@@ -105,7 +108,7 @@ async def change_contact(use: Use, contact_id: Id, changes: ContactChanges) -> C
     return await use.change_contact(contact_id, changes)
 
 
-@call(router, "DELETE", "/contacts/{contact_id:int}", needs=Action.EDIT_CONTACTS, status=204, problems=(404,))
+@call(router, "DELETE", "/contacts/{contact_id:digits}", needs=Action.EDIT_CONTACTS, status=204, problems=(404,))
 async def delete_contact(use: Use, contact_id: Id) -> None:
     """Delete a contact, also from all lists; a send that runs does not mail it any more."""
     await use.delete_contact(contact_id)
@@ -187,7 +190,7 @@ async def unsuppress(use: Use, whom: AddressesRequest) -> Changed:
     return Changed(changed=await use.unsuppress(whom.addresses))
 
 
-@call(router, "DELETE", "/suppressions/{suppression_id:int}", needs=Action.UNSUPPRESS, status=204, problems=(404,))
+@call(router, "DELETE", "/suppressions/{suppression_id:digits}", needs=Action.UNSUPPRESS, status=204, problems=(404,))
 async def lift_suppression(use: Use, suppression_id: Id) -> None:
     """Let one address be mailed again."""
     await use.lift_suppression(suppression_id)

@@ -13,7 +13,7 @@ from fastapi.responses import HTMLResponse
 from client.api.calls import Call, call
 from client.api.door import use_cases
 from client.interface import UseCases
-from models.errors import NotFound
+from models.errors import LinkOfPreview, NotFound
 
 router = APIRouter(route_class=Call, tags=["Unsubscribe"])
 Use = Annotated[UseCases, Depends(use_cases)]
@@ -49,6 +49,11 @@ _NOT_GOOD = _PAGE.format(
     text="It was cut off, or is not one of ours. Try the link in the email again.",
     form="",
 )
+_OF_PREVIEW = _PAGE.format(
+    title="This is the link of a preview",
+    text="It is that of a preview or a test email, and unsubscribes nobody; it acts in the real email.",
+    form="",
+)
 Accept = Annotated[str, Header(include_in_schema=False)]
 
 
@@ -59,8 +64,8 @@ async def unsubscribe_page(use: Use, token: str, accept: Accept = "") -> HTMLRes
     """Show the page with the button. Nothing is changed."""
     try:
         await use.check_unsubscribe(token)
-    except NotFound:
-        return _not_good(accept)
+    except NotFound as error:
+        return _not_good(error, accept)
     return HTMLResponse(_ASK, headers=_HEADERS)
 
 
@@ -78,13 +83,13 @@ async def unsubscribe(use: Use, token: str, accept: Accept = "") -> HTMLResponse
     """Unsubscribe, by one click: it holds at the next claim of a running send. Again is harmless."""
     try:
         await use.unsubscribe(token)
-    except NotFound:
-        return _not_good(accept)
+    except NotFound as error:
+        return _not_good(error, accept)
     return HTMLResponse(_DONE, headers=_HEADERS)
 
 
-def _not_good(accept: str) -> HTMLResponse:
+def _not_good(error: NotFound, accept: str) -> HTMLResponse:
     """Return a page to whoever can read one; a program gets the one shape of errors. Raises NotFound."""
     if "text/html" not in accept:
-        raise NotFound("This unsubscribe link is not good: it was cut off, or is not one of ours.")
-    return HTMLResponse(_NOT_GOOD, 404, headers=_HEADERS)
+        raise error
+    return HTMLResponse(_OF_PREVIEW if isinstance(error, LinkOfPreview) else _NOT_GOOD, 404, headers=_HEADERS)

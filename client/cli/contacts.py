@@ -54,11 +54,12 @@ def _bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
 
 def _import_report(result: ImportResult) -> list[str]:
-    rejected = result.rejected
-    lines = [f"{result.created:,} created, {result.updated:,} updated, {len(rejected):,} rejected."]
+    rejected, total = result.rejected, result.rejected_total
+    lines = [f"{result.created:,} created, {result.updated:,} updated, {total:,} rejected."]
     lines += [f"line {line.line:,}: {one_line(line.reason)}" for line in rejected[:_REJECTED_SHOWN]]
-    if len(rejected) > _REJECTED_SHOWN:
-        lines.append(f"... and {len(rejected) - _REJECTED_SHOWN:,} more rejected lines; --json names them all.")
+    if total > _REJECTED_SHOWN:
+        named = "them all" if total == len(rejected) else f"the first {len(rejected):,}"
+        lines.append(f"... and {total - _REJECTED_SHOWN:,} more rejected lines; --json names {named}.")
     return lines
 
 

@@ -14,6 +14,7 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import StreamingResponse
 
 from client import recipients_csv
+from client.api.looking import unless_over
 from client.cli.schedule_words import batches_in_words, zones_in_words
 from client.interface import Progress, RecipientInDoubt
 from client.web.addresses import HOME
@@ -26,7 +27,7 @@ from client.web.visit import Visit, Visiting, web_of
 from client.web.words import Clock
 from models.api_keys import Action
 from models.commands import Verb
-from models.errors import InvalidInput, SendgateError
+from models.errors import InvalidInput
 from models.message import Message, MessageStatus
 from models.recipient import Recipient, RecipientStatus
 from models.transitions import allowed_commands
@@ -163,6 +164,10 @@ async def stream(visit: Visiting, message_id: str) -> Response:
 
 async def _changes(visit: Visit, current: Progress) -> AsyncIterator[str]:
     sessions, stopping, silent_for = web_of(visit.request).sessions, visit.door.stopping, 0
+
+    async def look() -> Progress | None:
+        return None if await sessions.principal_of(visit.token) is None else await visit.use.progress(current.id)
+
     yield "event: change\ndata: {}\n\n"  # something may have happened since the page was made
     while not current.status.is_final:
         try:
@@ -170,11 +175,8 @@ async def _changes(visit: Visit, current: Progress) -> AsyncIterator[str]:
             return
         except TimeoutError:
             silent_for += 1
-        try:
-            if await sessions.principal_of(visit.token) is None:
-                return
-            following = await visit.use.progress(current.id)
-        except SendgateError:  # deleted, or a server is away: the browser connects again
+        following = await unless_over(look())
+        if following is None:  # the browser connects again
             return
         if following != current:
             yield "event: change\ndata: {}\n\n"

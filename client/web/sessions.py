@@ -12,6 +12,7 @@ from datetime import timedelta
 
 from fastapi import Request, Response
 
+from client.api.door import door_of
 from client.keys import Keys
 from models.api_keys import Principal, key_hash
 from models.errors import NotAllowed
@@ -58,13 +59,17 @@ def cookie_of(request: Request) -> str | None:
 
 
 def give_cookie(request: Request, response: Response, token: str) -> None:
-    """Set the cookie. It is Lax, not Strict: a link to a message in somebody's mail opens it signed in."""
+    """Set the cookie. It is Lax, not Strict: a link to a message in somebody's mail opens it signed in.
+
+    It is for TLS alone where the page came so, or where that is how everybody is told to come.
+    """
+    public_url = door_of(request).settings.public_url or ""
     response.set_cookie(
         _cookie_name(request),
         token,
         max_age=int(LIFETIME.total_seconds()),
         path="/",
-        secure=request.url.scheme == "https",
+        secure=request.url.scheme == "https" or public_url.startswith("https:"),
         httponly=True,
         samesite="lax",
     )

@@ -9,11 +9,12 @@ create temporary table incoming (
 analyze incoming;
 
 -- name: repeated_addresses
--- The first good line of an address wins.
-select line, first_line
+-- The first good line of an address wins. `repeated` is how many there are; the first of them are named.
+select line, first_line, count(*) over () as repeated
   from (select line, min(line) over (partition by address_key) as first_line from incoming) as incoming
  where line > first_line
- order by line;
+ order by line
+ limit :most;
 
 -- name: create_list!
 -- Waits for nobody unless another import is about to create the same list.

@@ -34,10 +34,12 @@ select m.id, m.name, m.from_address, m.from_name, m.reply_to, m.subject, null as
    and (cast(:containing as text) is null
         or position(cast(:containing as text) in coalesce(m.html, '')) > 0
         or position(:containing in coalesce(m.text, '')) > 0 or position(:containing in m.subject) > 0)
-   and (cast(:after as text) is null
-        or (m.created_at, m.id) < (select created_at, id from messages where id = :after))
+   and (cast(:after_at as timestamptz) is null or (m.created_at, m.id) < (:after_at, cast(:after_id as text)))
  order by m.created_at desc, m.id desc
  limit :most;
+
+-- name: place_of^
+select created_at, id from messages where id = :id;
 
 -- name: containing
 -- Ids of messages in some status whose body or subject contains a text.

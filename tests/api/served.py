@@ -16,7 +16,7 @@ async def served(api: Api) -> AsyncIterator[httpx.AsyncClient]:
     """Serve on a free port of 127.0.0.1, and yield a client with the administrator's key."""
     with listening_on("127.0.0.1", 0) as listener:
         async with (
-            serving(api.app, listener, api.stopping),
+            serving(api.app, listener, api.stopping, trusted_proxies=api.app.state.door.settings.trusted_proxies),
             httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{listener.getsockname()[1]}",
                 headers={"Authorization": f"Bearer {ADMIN_KEY}"},

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
+from collections import Counter
 
 import pytest
 
@@ -11,8 +13,9 @@ from client.api.access import MOST_FAILURES, WITHIN, Gatekeeper, key_of
 from client.api.calls import Call, declaration_of
 from client.api.docs import ROUTERS
 from models.api_keys import Action, Principal, Role, may, needed_for
-from models.errors import NoKey, TooManyFailures
+from models.errors import NoKey, TooManyFailures, Unreachable
 from tests.api.api import ADMIN_KEY, Api
+from tests.eventually import eventually
 
 CALLS = sorted(
     (method, route.path_format, declaration_of(route.endpoint).needs)
@@ -156,6 +159,68 @@ async def test_too_many_wrong_keys_from_one_address_are_not_looked_at_for_a_whil
     now += WITHIN.total_seconds() + 1
     with pytest.raises(NoKey):
         await gate.principal("wrong", "198.51.100.7")
+
+
+class SlowKeys(OneKey):
+    """Every look-up takes until it is let go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.go_on = asyncio.Event()
+
+    async def principal_of(self, key: str) -> Principal | None:
+        found = await super().principal_of(key)
+        await self.go_on.wait()
+        return found
+
+
+async def asked_for(keys: OneKey, number: int) -> None:
+    await eventually(lambda: keys.asked >= number)
+    for _ in range(5):  # whoever else is let in has had the time
+        await asyncio.sleep(0)
+    assert keys.asked == number
+
+
+async def test_of_many_wrong_keys_at_once_no_more_are_looked_at_than_one_after_the_other() -> None:
+    keys = SlowKeys()
+    gate = Gatekeeper(keys)
+    trying = [asyncio.create_task(gate.principal(f"wrong {number}", "198.51.100.7")) for number in range(500)]
+    await asked_for(keys, MOST_FAILURES)
+    keys.go_on.set()
+    answers = await asyncio.gather(*trying, return_exceptions=True)
+    assert Counter(map(type, answers)) == {NoKey: MOST_FAILURES, TooManyFailures: 500 - MOST_FAILURES}
+    assert keys.asked == MOST_FAILURES
+
+
+async def test_a_good_key_that_nobody_knows_yet_is_not_refused_for_being_used_by_many_at_once() -> None:
+    """As when the API was started again, under programs that go on asking."""
+    keys = SlowKeys()
+    gate = Gatekeeper(keys)
+    asking = [asyncio.create_task(gate.principal("good", "198.51.100.7")) for _ in range(100)]
+    await asked_for(keys, MOST_FAILURES)
+    keys.go_on.set()
+    assert [each.name for each in await asyncio.gather(*asking)] == ["good"] * 100
+    with pytest.raises(NoKey):
+        await gate.principal("wrong", "198.51.100.7")
+
+
+async def test_a_look_up_that_fails_or_is_given_up_counts_as_no_wrong_key() -> None:
+    class Away(OneKey):
+        async def principal_of(self, key: str) -> Principal | None:
+            raise Unreachable("The database does not answer.")
+
+    gate = Gatekeeper(Away())
+    for _ in range(MOST_FAILURES + 1):
+        with pytest.raises(Unreachable):
+            await gate.principal("some", "198.51.100.7")
+    keys = SlowKeys()
+    gate = Gatekeeper(keys)
+    for number in range(1, MOST_FAILURES + 2):
+        given_up = asyncio.create_task(gate.principal("some", "198.51.100.7"))
+        await asked_for(keys, number)
+        given_up.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await given_up
 
 
 async def test_a_key_that_was_good_passes_while_wrong_ones_do_not() -> None:

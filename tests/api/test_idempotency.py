@@ -4,16 +4,23 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import Response
 
 from client.api import idempotency
-from models.api_keys import Role
+from client.api.idempotency import Answers
+from client.temporal import Workflows
+from models.api_keys import Principal, Role
 from storage import api_answers
-from tests.api.api import Api
+from tests.api.api import ADMIN_KEY, Api
 from tests.api.test_messages import CONTENT, MESSAGES
 from tests.api.test_people import CONTACTS, CSV
+from tests.api.test_serve import serve
+from tests.eventually import eventually
 
 
 @pytest.fixture(autouse=True)
@@ -105,14 +112,101 @@ async def test_what_a_dead_process_had_begun_may_be_asked_again(api: Api, monkey
     """Its lease is over, there is no answer: the next call acts, under the same id of the command."""
     monkeypatch.setattr(idempotency, "_LEASE", timedelta(seconds=0))
 
-    async def dies(*_: Any) -> None:
-        raise asyncio.CancelledError
-
     with monkeypatch.context() as dying:
         dying.setattr(api_answers, "keep", dies)
         with pytest.raises(asyncio.CancelledError):
             await api("PUT", "/v1/lists/once", headers=with_key())
     assert (await api.ok("PUT", "/v1/lists/once", headers=with_key())) == {"name": "once", "contacts": 0}
+
+
+async def nothing(*_: Any) -> None:
+    """What a dead process does about the key that it took."""
+
+
+async def dies(*_: Any, **__: Any) -> None:
+    raise asyncio.CancelledError
+
+
+@pytest.mark.parametrize(("where", "what"), [(Workflows, "start"), (api_answers, "keep")])
+async def test_a_send_whose_process_died_in_its_midst_and_was_asked_again_is_in_the_history_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch, where: Any, what: str
+) -> None:
+    """It died once the message was scheduled and before its workflow was started, or before the answer was kept."""
+    await api.harness.prepare_server()
+    draft = (await api.ok("POST", MESSAGES, json=CONTENT))["id"]
+    path, at = f"{MESSAGES}/{draft}", {"at": "2030-01-01T00:00:00Z"}
+    with monkeypatch.context() as dying:
+        dying.setattr(where, what, dies)
+        dying.setattr(api_answers, "forget", nothing)
+        with pytest.raises(asyncio.CancelledError):
+            await api("PUT", f"{path}/send", json=at, headers=with_key())
+    assert (await api.ok("GET", path))["status"] == "scheduled"
+    await _lapse(api)
+    again = await api.ok("PUT", f"{path}/send", json=at, headers=with_key())
+    assert again["status"] == "scheduled"
+    (entry,) = (await api.ok("GET", f"{path}/history"))["items"]
+    assert (entry["command"], entry["receipt"]["outcome"]) == ("send", "done")
+    assert again["receipt"]["command_id"] == entry["command_id"]
+
+
+async def test_a_pause_whose_process_was_killed_in_its_midst_and_was_asked_again_is_in_the_history_once(
+    api: Api, tmp_path: Path
+) -> None:
+    harness = api.harness
+    await harness.add_contacts(200, prefix="more")
+    draft = await harness.draft()
+    async with harness.worker():
+        await harness.send(draft, emails_per_second=20)
+        await harness.until_left(1)
+    path = f"{MESSAGES}/{draft}/pause"
+    async with (
+        serve(harness, tmp_path / "log") as (process, url),
+        httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {ADMIN_KEY}"}) as client,
+    ):
+        asking = asyncio.create_task(client.put(path, params={"wait": "60"}, headers=with_key(), timeout=60))
+        await eventually(lambda: harness.pool.fetchval("select true from commands where verb = 'pause'"))
+        process.kill()
+        with pytest.raises(httpx.TransportError):
+            await asking
+    await _lapse(api)
+    async with harness.worker():
+        done = await api.ok("PUT", path, params={"wait": "60"}, headers=with_key())
+    assert done["status"] == "paused"
+    assert [entry["command"] for entry in (await api.ok("GET", f"{MESSAGES}/{draft}/history"))["items"]] == [
+        "send",
+        "pause",
+    ]
+
+
+async def _lapse(api: Api) -> None:
+    """Let the time pass that a dead process keeps the key for."""
+    await api.harness.pool.execute("update api_answers set leased_until = clock_timestamp() - interval '1 second'")
+
+
+async def test_a_long_call_keeps_its_key_for_as_long_as_it_is_at_work(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever asks again meanwhile waits, though the lease that it began with is long over."""
+    monkeypatch.setattr(idempotency, "_LEASE", timedelta(seconds=0.3))
+    answers, principal = Answers(api.harness.pool), Principal(id=1, name="ci", role=Role.EDITOR)
+    acted, may_end = 0, asyncio.Event()
+
+    async def act() -> Response:
+        nonlocal acted
+        acted += 1
+        await may_end.wait()
+        return Response("done", 200)
+
+    asked = [asyncio.create_task(answers.once(principal, "k", b"the same", act)) for _ in range(2)]
+    began = "select created_at + interval '2 seconds' < clock_timestamp() from api_answers"
+    try:
+        await eventually(lambda: api.harness.pool.fetchval(began))
+        assert acted == 1
+    finally:
+        may_end.set()
+        await asyncio.wait(asked)
+    assert {response.body for response in await asyncio.gather(*asked)} == {b"done"}
+    assert acted == 1
 
 
 async def test_a_wrong_key_is_a_422_and_one_on_a_get_is_no_matter(api: Api) -> None:

@@ -6,15 +6,18 @@ import asyncio
 import csv
 import io
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import httpx
 import pytest
 
 from client.api import looking
+from models.api_keys import Role
 from models.message import MessageStatus
 from tests.api.api import ADMIN_KEY, Api
 from tests.api.served import served
+from tests.api.slow_reader import reading
 from tests.api.test_messages import MESSAGES
 
 
@@ -90,6 +93,43 @@ async def test_a_silent_stream_shows_that_it_lives_and_ends_when_the_server_does
             assert [event async for event in events if event == "event: end"] == []
 
 
+async def revoked(api: Api, draft: str) -> None:
+    (key,) = await api.harness.use_cases.keys()
+    await api.ok("DELETE", f"/v1/keys/{key.id}")
+
+
+async def deleted(api: Api, draft: str) -> None:
+    await api.ok("DELETE", f"{MESSAGES}/{draft}")
+
+
+async def cut_off(api: Api, draft: str) -> None:
+    await api.harness.cut_off_whoever_reads("messages")
+
+
+@pytest.mark.parametrize("happens", [revoked, deleted, cut_off])
+async def test_a_stream_that_nobody_may_or_can_follow_any_more_ends_as_it_should(
+    api: Api,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    happens: Callable[[Api, str], Awaitable[None]],
+) -> None:
+    """Its body is whole: a client of HTTP sees an end, and no connection that broke."""
+    monkeypatch.setattr(looking, "LOOK_EVERY_SECONDS", 0.02)
+    await api.harness.add_contacts(1)
+    draft = await api.harness.draft()
+    headers = {"Authorization": f"Bearer {await api.key(Role.VIEWER)}"}
+    async with (
+        served(api) as client,
+        client.stream("GET", f"{MESSAGES}/{draft}/progress/stream", headers=headers) as response,
+    ):
+        events = events_of(response)
+        assert (await anext(events)).startswith("data: ")
+        await happens(api, draft)
+        async with asyncio.timeout(5):
+            assert [event async for event in events] == []
+    assert not caplog.records
+
+
 async def test_pages_and_csv_hold_every_recipient_once(api: Api, sent: str, monkeypatch: pytest.MonkeyPatch) -> None:
     path = f"{MESSAGES}/{sent}/recipients"
     seen: list[str] = []
@@ -118,6 +158,30 @@ async def test_pages_and_csv_hold_every_recipient_once(api: Api, sent: str, monk
         ("after=x", "after"),
     ):
         assert field in (await api.refused(422, "GET", f"{path}?{query}"))["details"]["fields"]
+
+
+async def test_a_csv_reads_a_page_only_when_the_one_before_it_is_taken(
+    api: Api, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So of a million recipients memory holds a page, however slow the reader is."""
+    monkeypatch.setattr(looking, "_ROWS_A_PAGE", 7)
+    use, pages = api.harness.use_cases, 0
+    recipients_page = use.recipients_page
+
+    async def counted(*given: Any, **named: Any) -> Any:
+        nonlocal pages
+        pages += 1
+        return await recipients_page(*given, **named)
+
+    monkeypatch.setattr(use, "recipients_page", counted)
+    headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Accept": "text/csv"}
+    async with reading(api.app, f"{MESSAGES}/{sent}/recipients", headers) as reader:
+        assert (await reader.piece()).startswith(b"contact_id,")
+        for number in range(1, 5):
+            rows = await reader.piece()
+            assert rows.count(b"\n") == (7 if number < 4 else 4)
+            assert pages == number
+        assert await reader.piece() == b""
 
 
 async def test_a_refused_key_gets_no_stream(api: Api) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
@@ -75,6 +76,29 @@ async def test_pages_hold_every_message_once_newest_first(api: Api) -> None:
     assert (await api.ok("GET", MESSAGES, params={"status": ["sending", "sent"]}))["items"] == []
     assert len((await api.ok("GET", MESSAGES, params={"status": ["sent", "draft"]}))["items"]) == 5
     await api.refused(404, "GET", MESSAGES, params={"after": "nothing"})
+
+
+@pytest.mark.usefixtures("people")
+async def test_pages_go_on_after_a_message_that_was_deleted_meanwhile(api: Api) -> None:
+    made = [await a_draft(api, name=f"n{number}") for number in range(6)]
+    first = await api.ok("GET", MESSAGES, params={"limit": "3"})
+    assert first["items"][-1]["id"] == made[3]
+    assert len(first["next"]) < 40
+    assert quote(first["next"], safe="") == first["next"], "it needs no quoting in an address or a shell"
+    await api.ok("DELETE", f"{MESSAGES}/{made[3]}")
+    rest = await api.ok("GET", MESSAGES, params={"limit": "3", "after": first["next"]})
+    assert [item["id"] for item in rest["items"]] == [made[2], made[1], made[0]]
+    assert rest["next"] is None
+
+
+@pytest.mark.usefixtures("people")
+async def test_the_id_of_a_message_is_a_place_to_go_on_after_as_it_was_before(api: Api) -> None:
+    made = [await a_draft(api, name=f"n{number}") for number in range(3)]
+    page = await api.ok("GET", MESSAGES, params={"after": made[2]})
+    assert [item["id"] for item in page["items"]] == [made[1], made[0]]
+    await api.ok("DELETE", f"{MESSAGES}/{made[2]}")
+    for gone in (made[2], "nothing", "x-", "-1", f"{made[1]}-{'f' * 15}", f"{made[1]}-G", "\x00"):
+        await api.refused(404, "GET", MESSAGES, params={"after": gone})
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [

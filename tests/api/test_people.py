@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -144,16 +145,36 @@ async def test_suppressions_are_put_listed_and_lifted(api: Api) -> None:
 CSV = b"email,first_name\nada@example.org,Ada\nnobody,x\nbob@example.org,Bob\n"
 
 
-async def test_a_csv_is_imported_and_every_rejected_line_is_named(api: Api) -> None:
+async def test_a_csv_is_imported_and_rejected_lines_are_named(api: Api) -> None:
     done = await api.ok("POST", f"{CONTACTS}/import", params={"list": "friends"}, content=CSV)
     assert (done["created"], done["updated"]) == (2, 0)
     assert [line["line"] for line in done["rejected"]] == [3]
+    assert done["rejected_total"] == 1
     assert await api.ok("GET", "/v1/lists/friends") == {"name": "friends", "contacts": 2}
     for content, field in ((b"", "file"), (b"name\nx\n", "file"), (b"\xff\xfe", "file")):
         problem = await api.refused(422, "POST", f"{CONTACTS}/import", content=content)
         assert field in problem["details"]["fields"]
         assert "/" not in problem["message"], "the file on the server is nobody's business"
     assert "list" in (await api.refused(422, "POST", f"{CONTACTS}/import?list=%00", content=CSV))["details"]["fields"]
+
+
+async def test_memory_does_not_grow_with_an_imported_file(api: Api) -> None:
+    """64 MB in lines that are rejected, so that the peak is that of reading; nothing here grows with their number."""
+    line = b"nobody," + b"x" * 999_992 + b"\n"
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"email,about\n"
+        for _ in range(64):
+            yield line
+
+    tracemalloc.start()
+    try:
+        done = await api.ok("POST", f"{CONTACTS}/import", content=body())
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert done["rejected_total"] == 64
+    assert peak < 16_000_000
 
 
 async def test_a_csv_that_is_too_large_is_refused_and_leaves_nothing(api: Api, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -226,6 +226,99 @@ def test_an_answer_that_is_not_the_apis_is_told_as_such() -> None:
         error = error_of(502, content, "http://there")
         assert isinstance(error, Unreachable)
         assert "http://there is not Sendgate's API" in error.message
+
+
+#: Every use case, asked for somehow.
+ASKED: dict[str, Callable[[Remote], Awaitable[object]]] = {
+    "import_contacts": lambda use: use.import_contacts(__file__, list_name=None),
+    "contacts": lambda use: use.contacts(),
+    "contact": lambda use: use.contact(1),
+    "create_contact": lambda use: use.create_contact("ada@example.org"),
+    "change_contact": lambda use: use.change_contact(1, ContactChanges()),
+    "delete_contact": lambda use: use.delete_contact(1),
+    "lists": lambda use: use.lists(),
+    "contact_list": lambda use: use.contact_list("news"),
+    "create_list": lambda use: use.create_list("news"),
+    "add_to_list": lambda use: use.add_to_list("news", 1),
+    "remove_from_list": lambda use: use.remove_from_list("news", 1),
+    "suppressions": lambda use: use.suppressions(),
+    "suppress": lambda use: use.suppress(["ada@example.org"], reason=""),
+    "unsuppress": lambda use: use.unsuppress(["ada@example.org"]),
+    "lift_suppression": lambda use: use.lift_suppression(1),
+    "create": lambda use: use.create(CONTENT),
+    "change": lambda use: use.change("m1", ContentChanges()),
+    "edit": lambda use: use.edit("m1", CONTENT),
+    "delete": lambda use: use.delete("m1"),
+    "message": lambda use: use.message("m1"),
+    "messages": lambda use: use.messages(),
+    "messages_containing": lambda use: use.messages_containing("x", statuses=()),
+    "audience_preview": lambda use: use.audience_preview("m1"),
+    "rendered": lambda use: use.rendered("m1"),
+    "send_test": lambda use: use.send_test("m1", ["ada@example.org"]),
+    "send": lambda use: use.send("m1", Schedule(), asked()),
+    "plan": lambda use: use.plan("m1", Schedule()),
+    "pause": lambda use: use.pause("m1", asked()),
+    "resume": lambda use: use.resume("m1", asked()),
+    "cancel": lambda use: use.cancel("m1", asked()),
+    "unschedule": lambda use: use.unschedule("m1", asked()),
+    "copy": lambda use: use.copy("m1"),
+    "resume_preview": lambda use: use.resume_preview("m1"),
+    "in_doubt": lambda use: anext(use.in_doubt("m1")),
+    "accept_in_doubt": lambda use: use.accept_in_doubt("m1", asked()),
+    "resend_in_doubt": lambda use: use.resend_in_doubt("m1", asked()),
+    "progress": lambda use: use.progress("m1"),
+    "recipients": lambda use: anext(use.recipients("m1")),
+    "recipients_page": lambda use: use.recipients_page("m1"),
+    "history": lambda use: use.history("m1"),
+    "hold": lambda use: use.hold(),
+    "put_hold": lambda use: use.put_hold(asked("why")),
+    "release_hold": lambda use: use.release_hold(asked()),
+    "hold_history": lambda use: use.hold_history(),
+    "create_key": lambda use: use.create_key("ci", Role.VIEWER),
+    "keys": lambda use: use.keys(),
+    "revoke_key": lambda use: use.revoke_key(1),
+    "check_servers": lambda use: use.check_servers(),
+}
+#: Their answers are pages for people, of which a program reads nothing.
+_PAGES = {"check_unsubscribe", "unsubscribe"}
+NOT_OURS = [
+    ("text/html", b"<!doctype html><title>Welcome to nginx!</title>"),
+    ("application/json", b'{"status": {"code": 200}, "items": {"x": 1}, "changed": "all", "outcomes": 5}'),
+    ("application/json", b'{"items": [1], "next": null, "outcomes": [1]}'),
+    *(("application/json", content) for content in (b"{}", b"[]", b"null", b"1", b'"ok"', b"{", b"\xff", b"")),
+]
+
+
+@pytest.mark.parametrize(("kind", "content"), NOT_OURS)
+async def test_whatever_else_answers_that_all_is_well_is_told_as_such(kind: str, content: bytes) -> None:
+    assert set(ASKED) == {name for name in vars(Remote) if not name.startswith("_")} - _PAGES
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, content=content, headers={"Content-Type": kind})
+
+    async with httpx.AsyncClient(base_url="http://there", transport=httpx.MockTransport(answer)) as client:
+        for name, ask in ASKED.items():
+            with pytest.raises(Unreachable) as told:
+                await ask(Remote(client))
+            assert told.value.message.startswith("What answers at http://there is not Sendgate's API, "), name
+            assert told.value.message.isprintable()
+
+
+async def test_the_command_line_ends_with_5_where_something_else_answers(capsys: pytest.CaptureFixture[str]) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 13\r\n\r\n<html></html>")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        for words in (["lists"], ["messages", "show", "m1"], ["messages", "delete", "m1"], ["pause", "m1"]):
+            assert await asyncio.to_thread(run, [*words, "--url", url, "--api-key", "key"]) == 5, words
+            said = capsys.readouterr()
+            assert said.out == ""
+            assert said.err.startswith(f"Error: What answers at {url} is not Sendgate's API")
+            assert said.err.count("\n") == 1
 
 
 async def test_an_api_that_is_not_there_is_unreachable() -> None:

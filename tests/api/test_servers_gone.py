@@ -17,7 +17,6 @@ from models.message import MessageStatus
 from storage.database import open_pool
 from tests.api.api import Api
 from tests.api.test_messages import CONTENT, MESSAGES
-from tests.eventually import eventually
 from tests.harness import Harness
 from tests.tcp_proxy import TcpProxy
 
@@ -58,16 +57,7 @@ async def test_a_connection_that_is_cut_off_is_a_503(api: Api) -> None:
     async with api.harness.pool.acquire() as connection, connection.transaction():
         await connection.execute("lock table messages in access exclusive mode")
         asked = asyncio.create_task(api("GET", MESSAGES))
-
-        async def ended() -> bool:
-            return bool(
-                await api.harness.pool.fetch(
-                    "select pg_terminate_backend(pid) from pg_stat_activity"
-                    " where wait_event_type = 'Lock' and datname = current_database()"
-                )
-            )
-
-        await eventually(ended)
+        await api.harness.cut_off_whoever_waits()
         response = await asked
     assert (response.status_code, response.json()["code"]) == (503, "unreachable")
 

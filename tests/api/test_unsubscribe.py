@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from email.parser import BytesHeaderParser
 from typing import Any
 
 from aiosmtpd.controller import Controller
 from pydantic import SecretStr
 
+from activities.smtp.connections import SmtpTransport
+from client.batch_messages import BatchMessages
+from client.emails import parts_of
 from client.local.ports import free_port
+from models.api_keys import Role
 from models.contact import UNSUBSCRIBED
 from models.message import MessageStatus
 from models.schedule import Schedule
-from models.unsubscribe import make_token, read_token, unsubscribe_url
+from models.unsubscribe import is_of_preview, make_token, read_token, unsubscribe_url
 from tests.api.api import Api
 from tests.api.test_messages import MESSAGES
-from tests.harness import SECRET_KEY, asked_by
+from tests.harness import SECRET_KEY, Harness, asked_by
 
 ONE_CLICK = {"data": {"List-Unsubscribe": "One-Click"}}  # RFC 8058, section 3.2
 
@@ -38,6 +43,18 @@ def test_a_changed_token_is_no_token() -> None:
         assert read_token("secret", token[:place] + other + token[place + 1 :]) is None
     for wrong in ("", "x", token[:-4], token + "AAAA", "ø", "=" * 8, "\x00"):
         assert read_token("secret", wrong) is None
+
+
+def test_the_token_of_a_preview_looks_the_same_and_names_nobody() -> None:
+    acts = make_token("secret", "b94xh8qbm4qr", 5)
+    shows = make_token("secret", "b94xh8qbm4qr", 5, preview=True)
+    assert len(shows) == len(acts)
+    assert read_token("secret", shows) is None
+    assert [is_of_preview(key, token) for key, token in (("secret", shows), ("other", shows), ("secret", acts))] == [
+        True,
+        False,
+        False,
+    ]
 
 
 async def test_one_click_holds_at_the_next_claim_of_a_running_send(api: Api) -> None:
@@ -108,6 +125,61 @@ async def test_a_message_that_needs_a_link_is_not_sent_while_there_is_none(api: 
     await with_links.send(draft, Schedule(), asked_by())
     async with api.harness.worker():  # one that was not told where the API is: the rule is the doors', and it sends
         await api.harness.until(draft, MessageStatus.SENT)
+
+
+async def _links_seen_before_a_send(api: Api, draft: str, catcher: Catcher) -> list[str]:
+    """Every path of a link that somebody who may only look, or test, comes by."""
+    contact = await api.harness.pool.fetchval("select id from contacts")
+    viewer = await api.key(Role.VIEWER)
+    emails = [
+        (await api("GET", f"{MESSAGES}/{draft}/rendered/{contact}", key=viewer)).content,
+        (await api("GET", f"{MESSAGES}/{draft}/rendered", key=viewer)).content,
+    ]
+    sent = await api.ok("PUT", f"{MESSAGES}/{draft}/sendtest", json={"to": ["me@example.org"]})
+    assert [one["verdict"] for one in sent["outcomes"]] == ["sent"]
+    assert len(catcher.contents) == 1
+    paths = []
+    for content in [*emails, *catcher.contents]:
+        header = str(BytesHeaderParser().parsebytes(content)["List-Unsubscribe"])
+        for place in (header, str(parts_of(content)["text"])):
+            paths += re.findall(r"https://mail\.example\.org(/unsubscribe/[\w-]+)", place)
+    return paths
+
+
+async def test_a_link_that_is_seen_before_the_send_acts_on_nobody_and_says_so(harness: Harness) -> None:
+    await harness.add_contacts(1)
+    draft = await harness.draft(text="Enough? {{ unsubscribe_url }}", html=None)
+    catcher, port = Catcher(), free_port()
+    next_hop = Controller(catcher, hostname="127.0.0.1", port=port)
+    next_hop.start()
+    transport = SmtpTransport("127.0.0.1", port, connections=1)
+    harness.use_cases = BatchMessages(
+        harness.pool,
+        harness._connected,
+        lambda: transport,
+        secret_key=SECRET_KEY,
+        public_url="https://mail.example.org",
+    )
+    api = Api(harness)
+    try:
+        paths = await _links_seen_before_a_send(api, draft, catcher)
+        assert len(paths) == 6, "a header and a text of each"
+        real = make_token(SECRET_KEY, draft, await harness.pool.fetchval("select id from contacts"))
+        for path in paths:
+            assert len(path) == len(f"/unsubscribe/{real}")
+            for method in ("GET", "POST"):
+                problem = await api.refused(404, method, path, key=None)
+                assert problem["code"] == "link_of_preview"
+                assert problem["message"] == "This is the link of a preview or a test email; it acts in the real email."
+                page = await api(method, path, key=None, headers={"Accept": "text/html"})
+                assert (page.status_code, page.headers["content-type"]) == (404, "text/html; charset=utf-8")
+                assert "it acts in the real email" in page.text
+                assert "<form" not in page.text
+        assert (await api.ok("GET", "/v1/suppressions"))["items"] == []
+    finally:
+        await transport.aclose()
+        await api.aclose()
+        next_hop.stop()
 
 
 async def test_looking_changes_nothing_and_the_page_can_run_nothing(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import os
 import random
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from models.contact import ImportResult
+from models.contact import MOST_REJECTED_NAMED, ImportResult, RejectedLine
 from models.errors import InvalidInput
 from storage.contact_import import import_csv
 from storage.database import Pool
@@ -91,6 +92,42 @@ async def test_of_100_000_lines_the_1_000_bad_ones_are_named_and_the_others_go_i
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     times = [when for _, _, when in told[:-1]]  # the last call comes at the end, whenever that is
     assert all(later - earlier > 0.09 for earlier, later in itertools.pairwise(times))
+
+
+@pytest.mark.parametrize("line", [b"nobody", b"ann@example.com"], ids=["wrong", "repeated"])
+async def test_of_200_000_rejected_lines_the_first_10_000_are_held_and_named(
+    pool: Pool, tmp_path: Path, line: bytes
+) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_bytes(b"email\nann@example.com\n" + (line + b"\n") * 200_000 + b"bob@example.com\n")
+    gc.collect()
+    most, enough = 0, asyncio.Event()
+
+    async def look() -> None:
+        nonlocal most
+        while not enough.is_set():
+            most = max(most, sum(isinstance(each, RejectedLine) for each in gc.get_objects()))
+            await asyncio.sleep(0.05)
+
+    looking = asyncio.create_task(look())
+    result = await import_csv(pool, path)
+    enough.set()
+    await looking
+    assert (result.created, result.updated) == (2, 0)
+    assert [one.line for one in result.rejected] == list(range(3, 3 + MOST_REJECTED_NAMED))
+    assert result.rejected_total == 200_000
+    assert most < 2 * MOST_REJECTED_NAMED, "beside those that are named there are those of a chunk"
+
+
+async def test_wrong_and_repeated_lines_are_named_in_their_order_and_counted_together(
+    pool: Pool, tmp_path: Path
+) -> None:
+    path = tmp_path / "contacts.csv"
+    path.write_bytes(b"email\nann@example.com\n" + b"nobody\nann@example.com\n" * 8_000)
+    result = await import_csv(pool, path)
+    assert [one.line for one in result.rejected] == list(range(3, 3 + MOST_REJECTED_NAMED))
+    assert {one.reason.startswith("The address stands in line 2") for one in result.rejected[1::2]} == {True}
+    assert result.rejected_total == 16_000
 
 
 IMPORT_IN_A_PROCESS = """

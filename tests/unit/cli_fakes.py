@@ -125,6 +125,7 @@ class FakeUseCases(FakePeople, FakeKeeping):
         self.receipt: Callable[[Verb, AskedBy], Receipt | None] = a_receipt
         self.estimates: list[Progress] = [a_progress(MessageStatus.SENT)]
         self.rejected: list[RejectedLine] = []
+        self.rejected_further = 0  # lines that are counted and not named
         self.people = 3
         self.zones: dict[str | None, int] = {"Europe/Oslo": 2}  # of the audience, for the plan
         self.accepted: Receipt | None = None  # of a send
@@ -142,7 +143,8 @@ class FakeUseCases(FakePeople, FakeKeeping):
         self, path: str, *, list_name: str | None, on_progress: Callable[[int, int], None] | None = None
     ) -> ImportResult:
         self._ask("import", (path, list_name))
-        return ImportResult(created=5, updated=1, rejected=self.rejected)
+        total = len(self.rejected) + self.rejected_further
+        return ImportResult(created=5, updated=1, rejected=self.rejected, rejected_total=total)
 
     async def contacts(
         self, *, list_name: str | None = None, search: str = "", limit: int = 100, after: int = 0

@@ -149,13 +149,19 @@ def test_an_import_shows_the_first_20_rejected_lines_and_how_many_more(sendgate:
     lines = sendgate.out.splitlines()
     assert lines[0] == "5 created, 1 updated, 25 rejected."
     assert lines[1:21] == [f"line {n}: bad {n}" for n in range(2, 22)]
-    assert lines[21].startswith("... and 5 more")
+    assert lines[21] == "... and 5 more rejected lines; --json names them all."
     assert sendgate("contacts", "import", str(tmp_path / "people.csv"), "--json") == 0
     assert json.loads(sendgate.out) == {
         "created": 5,
         "updated": 1,
         "rejected": [{"line": n, "reason": f"bad {n}"} for n in range(2, 27)],
+        "rejected_total": 25,
     }
+    sendgate.use.rejected_further = 1_000_000
+    assert sendgate("contacts", "import", str(tmp_path / "people.csv")) == 0
+    lines = sendgate.out.splitlines()
+    assert lines[0] == "5 created, 1 updated, 1,000,025 rejected."
+    assert lines[21] == "... and 1,000,005 more rejected lines; --json names the first 25."
 
 
 def test_watch_through_a_pipe_prints_one_line_a_change_and_ends_when_it_is_final(sendgate: CommandLine) -> None:

@@ -57,6 +57,17 @@ def test_the_command_lines_own_variables_are_no_settings_and_no_mistake(name: st
     assert read_settings({name: "anything"}) == Settings()
 
 
+@pytest.mark.parametrize("wrong", ["*", "proxy.example.org", "10.1.2.3/8", "10.1.2.3,", "10.0.0.0/8 10.1.0.0/16"])
+def test_a_proxy_is_an_address_or_a_network(wrong: str) -> None:
+    """Whatever is none would be trusted by no one's address, and nobody would be told."""
+    assert refusal({"SENDGATE_TRUSTED_PROXIES": wrong}).startswith("SENDGATE_TRUSTED_PROXIES: ")
+
+
+def test_proxies_are_addresses_and_networks() -> None:
+    given = "10.1.2.3, 172.16.0.0/12,fd00::/8"
+    assert read_settings({"SENDGATE_TRUSTED_PROXIES": given}).trusted_proxies == given
+
+
 def test_what_kubernetes_injects_is_ignored() -> None:
     injected = {
         "SENDGATE_SERVICE_HOST": "10.0.0.1",

@@ -5,11 +5,13 @@ from __future__ import annotations
 import fnmatch
 import os
 import tempfile
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from client.web.contact_import import IMPORT
+from models.contact import MOST_REJECTED_NAMED
 from tests.web.filling import XSS, wrong
 from tests.web.site import Shown, Site
 
@@ -41,10 +43,39 @@ async def test_an_import_says_what_it_did_and_which_lines_were_rejected(site: Si
     assert not fnmatch.filter(os.listdir(tmp_path), "sendgate-import-*"), "the file is gone once it is answered"
 
 
+async def test_of_very_many_rejected_lines_the_first_are_shown_and_all_are_counted(site: Site) -> None:
+    wrong_lines = MOST_REJECTED_NAMED + 3
+    shown = await send(site, b"email\n" + b"nobody\n" * wrong_lines)
+    assert f"0 created, 0 updated, {wrong_lines:,} rejected" in shown.text
+    assert f"… and {wrong_lines - 200:,} more." in shown.text
+    assert len(shown.tree.one("tbody").all("tr")) == 200
+
+
 async def test_a_large_file_is_taken(site: Site) -> None:
     rows = "".join(f"c{n}@example.org,{'x' * 900}\n" for n in range(2_000))
     shown = await send(site, f"email,about\n{rows}".encode())
     assert "2,000 created" in shown.text
+
+
+async def test_memory_does_not_grow_with_the_file(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    with path.open("wb") as file:
+        file.write(b"email,about\n")
+        for _ in range(64):
+            file.write(b"nobody," + b"x" * 999_992 + b"\n")
+    form = (await site.get(IMPORT)).form("Import")
+    data = {name: value for name, value in form.values if name != "file"}
+    tracemalloc.start()
+    try:
+        with path.open("rb") as file:
+            shown = site.shown(
+                await site.client.post(form.action, data=data, files={"file": ("people.csv", file, "text/csv")})
+            )
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert "64 rejected" in shown.text
+    assert peak < 16_000_000
 
 
 NOT_IMPORTED: list[tuple[bytes | None, str, str, str]] = [

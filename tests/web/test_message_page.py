@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import pytest
 
 from client.serve import listening_on, serving
+from client.web import message as message_pages
 from client.web.timeline import Look, timeline
 from client.web.words import Clock
 from models.api_keys import Role
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
 from models.schedule import CONTACT, PassedZones, Schedule
+from tests.api.slow_reader import reading
 from tests.harness import asked_by
 from tests.web.site import Site
 
@@ -164,6 +168,74 @@ async def test_the_stream_tells_of_changes_and_of_the_end(site: Site) -> None:
                         events.append(line.removeprefix("event: "))
     assert events.count("change") >= 2
     assert events[-1] == "end"
+
+
+async def signed_out(site: Site, message_id: str) -> None:
+    await site.press(f"/messages/{message_id}", "Sign out")
+
+
+async def revoked(site: Site, message_id: str) -> None:
+    (key,) = await site.harness.use_cases.keys()
+    await site.harness.use_cases.revoke_key(key.id)
+
+
+async def deleted(site: Site, message_id: str) -> None:
+    await site.harness.use_cases.delete(message_id)
+
+
+async def cut_off(site: Site, message_id: str) -> None:
+    await site.harness.cut_off_whoever_reads("messages")
+
+
+@pytest.mark.parametrize("happens", [signed_out, revoked, deleted, cut_off])
+async def test_a_stream_that_nobody_may_or_can_follow_any_more_ends_as_it_should(
+    site: Site,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    happens: Callable[[Site, str], Awaitable[None]],
+) -> None:
+    """Its body is whole, and says nothing of an end of the message."""
+    monkeypatch.setattr(message_pages, "LOOK_EVERY_SECONDS", 0.02)
+    await site.harness.add_contacts(1)
+    message_id = await site.harness.draft()
+    await site.sign_in_as(Role.VIEWER)
+    (token,) = dict(site.client.cookies).values()
+    with listening_on("127.0.0.1", 0) as listener:
+        port = listener.getsockname()[1]
+        async with (
+            serving(site.app, listener, asyncio.Event()),
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", cookies={f"sendgate-{port}": token}) as client,
+            client.stream("GET", f"/messages/{message_id}/stream") as response,
+        ):
+            lines = response.aiter_lines()
+            assert await anext(lines) == "event: change"
+            await happens(site, message_id)
+            async with asyncio.timeout(5):
+                assert [line async for line in lines if line.startswith("event: end")] == []
+    assert not caplog.records
+
+
+async def test_the_csv_reads_a_page_only_when_the_one_before_it_is_taken(
+    site: Site, sent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(message_pages, "_ROWS_OF_CSV", 50)
+    use, pages = site.harness.use_cases, 0
+    recipients_page = use.recipients_page
+
+    async def counted(*given: Any, **named: Any) -> Any:
+        nonlocal pages
+        pages += 1
+        return await recipients_page(*given, **named)
+
+    monkeypatch.setattr(use, "recipients_page", counted)
+    cookie = "; ".join(f"{name}={value}" for name, value in site.client.cookies.items())
+    headers = {"Host": "sendgate.test", "Cookie": cookie}
+    async with reading(site.app, f"/messages/{sent}/recipients.csv", headers) as reader:
+        assert (await reader.piece()).startswith(b"contact_id,")
+        for number in range(1, 4):
+            assert (await reader.piece()).count(b"\n") == (50 if number < 3 else 20)
+            assert pages == number
+        assert await reader.piece() == b""
 
 
 async def test_a_scheduled_message_has_its_plan_as_the_same_picture(site: Site) -> None:

@@ -88,6 +88,14 @@ async def test_a_long_list_has_pages(site: Site) -> None:
     assert names(await site.get(second.links["First page"])) == names(first)
 
 
+async def test_the_next_page_is_there_when_the_last_of_the_first_was_deleted_meanwhile(site: Site) -> None:
+    await site.harness.add_contacts(1)
+    made = [await site.harness.draft(name=f"draft {n:02}") for n in range(ROWS_A_PAGE + 1)]
+    first = await site.get("/messages?tab=drafts")
+    await site.harness.use_cases.delete(made[1])
+    assert names(await site.get(first.links["Next page"])) == ["draft 00"]
+
+
 async def test_nothing_there_is_said(site: Site) -> None:
     assert "There are no drafts." in (await site.get("/messages")).text
     assert "Nothing is scheduled." in (await site.get("/messages?tab=scheduled")).text
