@@ -71,10 +71,10 @@ async def runs(handle: Handle) -> list[Handle]:
 
 
 async def settled_runs(handle: Handle) -> list[Handle]:
-    """Every run, the latest first; none while the latest is not the one that answers."""
+    """Every run, the latest first; none while the latest is not the one that answers, or has nothing to show yet."""
     number = (await handle.query("get_progress"))["runs"]
     every = await runs(handle)
-    return every if len(every) == number else []
+    return every if len(every) == number and await current_details(every[0]) else []
 
 
 async def obeyed(run: Handle) -> list[str]:
