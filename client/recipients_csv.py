@@ -9,14 +9,22 @@ from datetime import UTC, datetime
 
 from models.recipient import Recipient
 
+#: With which spreadsheets take a cell for a formula, some after skipping white space (OWASP, "CSV Injection").
+_BEGIN_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
 
 def header() -> str:
     return _lines([list(Recipient.model_fields)])
 
 
-def lines(recipients: Iterable[Recipient]) -> str:
-    """Return a line for each, in their order."""
-    return _lines([_cell(value) for _, value in recipient] for recipient in recipients)
+def lines(recipients: Iterable[Recipient], *, for_spreadsheet: bool = False) -> str:
+    """Return a line for each, in their order.
+
+    `for_spreadsheet`: no cell is a formula there, whatever an address or a server's reply begins with; such a cell
+    gets an apostrophe in front. Programs want it without.
+    """
+    cell = _as_text if for_spreadsheet else _cell
+    return _lines([cell(value) for _, value in recipient] for recipient in recipients)
 
 
 def _lines(rows: Iterable[list[object]]) -> str:
@@ -27,3 +35,7 @@ def _lines(rows: Iterable[list[object]]) -> str:
 
 def _cell(value: object) -> object:
     return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
+
+
+def _as_text(value: object) -> object:
+    return f"'{value}" if isinstance(value, str) and value.startswith(_BEGIN_FORMULAS) else _cell(value)

@@ -1,4 +1,7 @@
-"""Answers to calls that carried an Idempotency-Key. Every function is one statement; what they mean is the API's."""
+"""Answers to calls that carried an Idempotency-Key, and to forms that act once.
+
+Every function is one statement; what they mean is the API's.
+"""
 
 from __future__ import annotations
 

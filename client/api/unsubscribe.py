@@ -34,9 +34,11 @@ _PAGE = """<!doctype html>
 body {{ font: 1.1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 18vh auto 0; padding: 0 1.5rem }}
 button {{ font: inherit; padding: .6rem 1.4rem; border-radius: .4rem; cursor: pointer }}
 </style>
+<main>
 <h1>{title}</h1>
 <p>{text}</p>
-{form}</html>
+{form}</main>
+</html>
 """
 _ASK = _PAGE.format(
     title="Unsubscribe",

@@ -11,6 +11,7 @@ from client.interface import AskedBy, ResumePreview
 from client.web.addresses import HOME
 from client.web.menu import TABS, menu_of
 from client.web.notices import Notice
+from client.web.once import once
 from client.web.pages import WAIT, Page, page
 from client.web.visit import Visit, Visiting
 from models.api_keys import Action
@@ -159,8 +160,11 @@ async def copy_page(visit: Visiting, message_id: str) -> Response:
 
 @page(router, "POST", "/copy", needs=Action.WRITE)
 async def copy(visit: Visiting, message_id: str) -> Response:
-    made = await visit.use.copy(message_id, exclude_recipients=visit.form.ticked("exclude_recipients"))
-    return visit.go(f"{HOME}/{made.id}", notice=Notice.COPIED)
+    async def make() -> Response:
+        made = await visit.use.copy(message_id, exclude_recipients=visit.form.ticked("exclude_recipients"))
+        return visit.go(f"{HOME}/{made.id}", notice=Notice.COPIED)
+
+    return await once(visit, make)
 
 
 @page(router, "GET", "/delete", needs=Action.WRITE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import zip_longest
 from typing import Annotated
 from urllib.parse import urlencode
@@ -24,6 +25,8 @@ CONTACTS = "/contacts"
 Id = Annotated[int, Path(ge=1, le=LARGEST_ID)]
 After = Annotated[int, Query(ge=0, le=LARGEST_ID)]
 _FIELDS = ("address", "time_zone", "attributes", "lists")
+#: What a form was opened with, so that only what somebody changed in it is changed.
+_BEFORE = ("address", "time_zone", "attribute_name", "attribute_value")
 _SPARE_ROWS = 2
 
 
@@ -80,11 +83,11 @@ async def contact(visit: Visiting, contact_id: Id) -> Response:
 
 @page(router, "POST", f"{CONTACTS}/{{contact_id}}", needs=Action.EDIT_CONTACTS)
 async def change(visit: Visiting, contact_id: Id) -> Response:
-    before = await visit.use.contact(contact_id)
+    now = await visit.use.contact(contact_id)
     try:
-        await visit.use.change_contact(contact_id, _changes_in(visit.form, before))
+        await visit.use.change_contact(contact_id, _changes_in(visit.form, now))
     except (InvalidInput, Refused) as error:
-        return await _show_form(visit, before, visit.form, error)
+        return await _show_form(visit, now, visit.form, error)
     return visit.go(contact_path(contact_id), notice=Notice.CONTACT_SAVED)
 
 
@@ -120,6 +123,7 @@ async def _show_form(
         problems=_problems(error) if error else {},
         other=error.details.get("contact_id") if isinstance(error, Refused) else None,
         attributes=[row for row in _rows_in(form) if any(row)] + [("", "")] * _SPARE_ROWS,
+        before=[(name, value) for name in map(_before, _BEFORE) for value in form.all(name)],
         lists=[each.name for each in await visit.use.lists()],
         zones=sorted(time_zones()),
     )
@@ -131,18 +135,23 @@ def _problems(error: InvalidInput | Refused) -> dict[str, str]:
 
 
 def _form_of(contact: Contact) -> Form:
-    return Form(
-        {
-            "address": [contact.address],
-            "time_zone": [contact.time_zone or ""],
-            "attribute_name": list(contact.attributes),
-            "attribute_value": list(contact.attributes.values()),
-        }
-    )
+    fields = {
+        "address": [contact.address],
+        "time_zone": [contact.time_zone or ""],
+        "attribute_name": list(contact.attributes),
+        "attribute_value": list(contact.attributes.values()),
+    }
+    return Form(fields | {_before(name): fields[name] for name in _BEFORE})
 
 
-def _rows_in(form: Form) -> list[tuple[str, str]]:
-    return list(zip_longest(form.all("attribute_name"), form.all("attribute_value"), fillvalue=""))
+def _before(name: str) -> str:
+    """Return the hidden field that has what a field was opened with."""
+    return f"before_{name}"
+
+
+def _rows_in(form: Form, named: Callable[[str], str] = str) -> list[tuple[str, str]]:
+    names, values = form.all(named("attribute_name")), form.all(named("attribute_value"))
+    return list(zip_longest(names, values, fillvalue=""))
 
 
 def _attributes_in(form: Form) -> dict[str, str | None]:
@@ -157,15 +166,15 @@ def _attributes_in(form: Form) -> dict[str, str | None]:
     return attributes
 
 
-def _changes_in(form: Form, before: Contact) -> ContactChanges:
-    """Return what the form makes different: what it does not have any more is removed, the rest is left alone."""
-    attributes = _attributes_in(form)
-    removed: dict[str, str | None] = dict.fromkeys(before.attributes)
-    changed = {name: value for name, value in (removed | attributes).items() if value != before.attributes.get(name)}
-    time_zone = form["time_zone"].strip() or None
+def _changes_in(form: Form, now: Contact) -> ContactChanges:
+    """Return what somebody changed in the form. What others have changed since it was opened is left alone."""
+    before, attributes = dict(_rows_in(form, _before)), _attributes_in(form)
+    removed: dict[str, str | None] = dict.fromkeys(name for name in before if name in now.attributes)
+    changed = {name: value for name, value in (removed | attributes).items() if value != before.get(name)}
+    time_zone = form["time_zone"].strip()
     given: dict[str, object] = {"attributes": changed}
-    if form["address"].strip() != before.address:
+    if form["address"].strip() != form[_before("address")]:
         given["address"] = form["address"]
-    if time_zone != before.time_zone:
-        given["time_zone"] = time_zone
+    if time_zone != form[_before("time_zone")]:
+        given["time_zone"] = time_zone or None
     return ContactChanges.model_validate(given)

@@ -12,6 +12,7 @@ from client.web.condition_rows import OPERATORS
 from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, differing, form_of, rows_to_show, seen_in
 from client.web.forms import Form
 from client.web.notices import Notice
+from client.web.once import once
 from client.web.pages import Page, page
 from client.web.problems import problems_of
 from client.web.visit import Visit, Visiting, web_of
@@ -84,21 +85,29 @@ async def _answer(visit: Visit, message: Message | None) -> Response:
     try:
         content = content_in(visit.form)
         if message is None:
-            message = await visit.use.create(content)
-        else:
-            await web_of(visit.request).drafts.edit(message.id, content, seen=seen_in(visit.form))
+            return await once(visit, lambda: _create(visit, content))
+        await web_of(visit.request).drafts.edit(message.id, content, seen=seen_in(visit.form))
     except ChangedMeanwhile:
         return await _show_other(visit, message, content)
     except (InvalidInput, Refused) as error:
         status = _WRONG if isinstance(error, InvalidInput) else _NOT_BEFORE_SAVING
         return await _show(visit, message, visit.form, problems_of(error, FIELDS), status)
+    return _saved(visit, message.id)
+
+
+async def _create(visit: Visit, content: MessageContent) -> Response:
+    return _saved(visit, (await visit.use.create(content)).id)
+
+
+def _saved(visit: Visit, message_id: str) -> Response:
+    """Go on to what the button says."""
     match visit.form["do"]:
         case "preview":
-            return visit.go(f"{HOME}/{message.id}/preview")
+            return visit.go(f"{HOME}/{message_id}/preview")
         case "send":
-            return visit.go(f"{HOME}/{message.id}/send")
+            return visit.go(f"{HOME}/{message_id}/send")
         case _:
-            return visit.go(f"{HOME}/{message.id}/edit", notice=Notice.SAVED)
+            return visit.go(f"{HOME}/{message_id}/edit", notice=Notice.SAVED)
 
 
 async def _show_other(visit: Visit, message: Message | None, content: MessageContent) -> Response:

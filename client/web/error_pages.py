@@ -43,7 +43,10 @@ class Instead:
 
 
 def error_page(request: Request, error: Exception, hold: Hold = _NOT_ASKED) -> HTMLResponse:
-    """Return the page for an error of any kind. It asks no server: that may be what does not answer."""
+    """Return the page for an error of any kind. It asks no server: that may be what does not answer.
+
+    So whoever knows the hold gives it along.
+    """
     told = answer_to(error)
     problem = Problem.model_validate_json(bytes(told.body))
     sentence = _SENTENCES.get(told.status_code) if isinstance(error, HTTPException) else None

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Response
 
 from client.web.contacts import Id
 from client.web.notices import Notice
+from client.web.once import once
 from client.web.pages import Page, page
 from client.web.problems import problems_of
 from client.web.visit import Visit, Visiting
@@ -30,11 +31,21 @@ async def keys(visit: Visiting) -> Response:
 
 @page(router, "POST", KEYS, needs=Action.MANAGE_KEYS)
 async def create(visit: Visiting) -> Response:
-    """Make a key, and show it: this once. Loading the answer again makes no other, for the name is taken."""
-    try:
+    """Make a key, and show it: this once. When the form is sent again, say what became of it."""
+    made: NewApiKey | None = None
+
+    async def make() -> Response:
+        nonlocal made
         made = await visit.use.create_key(visit.form["name"], _role(visit.form["role"]))
+        # What is kept does not hold the key itself, as nothing does.
+        return Response(made.model_dump_json(exclude={"key"}), media_type="application/json")
+
+    try:
+        answer = await once(visit, make)
     except (InvalidInput, Refused) as error:
         return await _show(visit, error=error)
+    if made is None:
+        return await _show(visit, made_before=ApiKey.model_validate_json(bytes(answer.body)))
     return await _show(visit, made=made)
 
 
@@ -50,7 +61,11 @@ async def revoke(visit: Visiting, key_id: Id) -> Response:
 
 
 async def _show(
-    visit: Visit, *, made: NewApiKey | None = None, error: InvalidInput | Refused | None = None
+    visit: Visit,
+    *,
+    made: NewApiKey | None = None,
+    made_before: ApiKey | None = None,
+    error: InvalidInput | Refused | None = None,
 ) -> Response:
     problems = problems_of(error, ("name", "role")) if error else {}
     if isinstance(error, Refused):
@@ -60,7 +75,8 @@ async def _show(
         status=200 if error is None else 422 if isinstance(error, InvalidInput) else 409,
         keys=await visit.use.keys(),
         made=made,
-        typed="" if made else visit.form["name"],
+        made_before=made_before,
+        typed="" if made or made_before else visit.form["name"],
         role=visit.form["role"] or Role.VIEWER,
         problems=problems,
         roles=[(each.value, f"{each.value}: {_MAY[each]}") for each in Role],

@@ -231,7 +231,7 @@ async def _csv(
 ) -> AsyncIterator[str]:
     yield recipients_csv.header()
     while True:
-        yield recipients_csv.lines(rows)
+        yield recipients_csv.lines(rows, for_spreadsheet=True)
         if following is None:
             return
         rows, following = await visit.use.recipients_page(

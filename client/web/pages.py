@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -27,7 +28,7 @@ from client.web.sessions import cookie_of, give_cookie, new_token, require_own_f
 from client.web.uploads import uploaded
 from client.web.visit import Visit, web_of
 from models.api_keys import Action, may, needed_for
-from models.errors import NoKey, NotAllowed, SendgateError
+from models.errors import NoKey, NotAllowed, SendgateError, Unreachable
 from models.hold import Hold
 
 #: A command waits so long for its receipt before the page says that it is not confirmed yet.
@@ -42,6 +43,7 @@ class Declaration:
 
     needs: Action | None  # None: public
     takes_file: bool = False
+    unhurried: bool = False  # it waits for others than our own servers, and nobody can say how long
 
 
 def declaration_of(endpoint: Callable[..., object]) -> Declaration:
@@ -62,10 +64,9 @@ class Page(APIRoute):
             try:
                 with database_errors_told():
                     answering = _let_in(request, handle, declared)
-                    # Of a file nobody can say how long it takes.
-                    response = await answering if declared.takes_file else await patiently(answering, WAIT)
+                    response = await answering if declared.unhurried else await patiently(answering, WAIT)
             except Exception as error:  # noqa: BLE001  # every error has its page; what is unexpected is logged there
-                response = error_page(request, error)
+                response = await _told(request, error)
             secure(response)
             return response
 
@@ -113,11 +114,20 @@ async def _recognized(request: Request) -> Visit:
 
 async def unknown_page(request: Request, error: HTTPException) -> Response:
     """Answer where no page is: with the navigation of whoever is signed in, and without where that cannot be asked."""
+    with suppress(SendgateError), database_errors_told():
+        await patiently(_recognized(request), WAIT)
+    return await _told(request, error)
+
+
+async def _told(request: Request, error: Exception) -> Response:
+    """Return the page for an error: with the hold as it is, unless the error is that a server is away, or a fault."""
+    visit: Visit | None = getattr(request.state, "visit", None)
+    foreseen = isinstance(error, (SendgateError, RequestValidationError, HTTPException))
+    if visit is None or visit.principal is None or not foreseen or isinstance(error, Unreachable):
+        return error_page(request, error)
     hold = Hold(held=False)
     with suppress(SendgateError), database_errors_told():
-        visit = await patiently(_recognized(request), WAIT)
-        if visit.principal is not None:
-            hold = await patiently(visit.use.hold(), WAIT)
+        hold = await patiently(visit.use.hold(), WAIT)
     return error_page(request, error, hold)
 
 
@@ -128,15 +138,22 @@ async def _own_form(request: Request, token: str | None) -> Form:
 
 
 def page(
-    router: APIRouter, method: str, path: str, *, needs: Action | None, takes_file: bool = False
+    router: APIRouter,
+    method: str,
+    path: str,
+    *,
+    needs: Action | None,
+    takes_file: bool = False,
+    unhurried: bool = False,
 ) -> Callable[[Endpoint], Endpoint]:
     """Declare a page (GET) or the answer to a form (POST), with the least it takes to be let in (None: public).
 
-    `takes_file`: the form brings a file along, `visit.file`, which is gone once it is answered.
+    `takes_file`: the form brings a file along, `visit.file`, which is gone once it is answered. `unhurried`: it may
+    take as long as it does; so may one with a file, of which nobody can say how long it takes.
     """
 
     def declare(endpoint: Endpoint) -> Endpoint:
-        endpoint.page_declaration = Declaration(needs, takes_file)  # type: ignore[attr-defined]
+        endpoint.page_declaration = Declaration(needs, takes_file, unhurried=takes_file or unhurried)  # type: ignore[attr-defined]
         router.add_api_route(
             path, endpoint, methods=[method], include_in_schema=False, response_model=None, response_class=Response
         )

@@ -12,11 +12,12 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import HTMLResponse
 
 from client.api.people import LARGEST_ID
-from client.api.shapes import MOST_TEST_ADDRESSES
+from client.api.shapes import MOST_TEST_ADDRESSES, SendTestOutcomes
 from client.emails import parts_of
 from client.interface import SendTestOutcome
 from client.web.addresses import HOME
 from client.web.messages import search_in
+from client.web.once import once
 from client.web.pages import Page, page
 from client.web.problems import problems_of
 from client.web.visit import Visit, Visiting, web_of
@@ -67,16 +68,22 @@ async def body(
     return HTMLResponse(html, headers={"Content-Security-Policy": FRAME_POLICY})
 
 
-@page(router, "POST", "/test", needs=Action.SEND_TEST)
+@page(router, "POST", "/test", needs=Action.SEND_TEST, unhurried=True)
 async def send_test(visit: Visiting, message_id: str) -> Response:
     """Send test emails, and say what became of each."""
+
+    async def send() -> Response:
+        outcomes = SendTestOutcomes(outcomes=await visit.use.send_test(message_id, given))
+        return Response(outcomes.model_dump_json(), media_type="application/json")
+
     given = [each for each in re.split(r"[\s,;]+", visit.form["to"]) if each]
     try:
         if not 1 <= len(given) <= MOST_TEST_ADDRESSES:
             raise InvalidInput(f"Give 1 to {MOST_TEST_ADDRESSES} addresses, not {len(given):,}.", field="to")
-        outcomes = await visit.use.send_test(message_id, given)
+        answer = await once(visit, send)
     except InvalidInput as error:
         return await _show(visit, message_id, search_in(visit.form["q"]), problems=problems_of(error, ("to",)))
+    outcomes = SendTestOutcomes.model_validate_json(bytes(answer.body)).outcomes
     return await _show(visit, message_id, search_in(visit.form["q"]), outcomes=outcomes)
 
 

@@ -45,6 +45,9 @@ def _text(message: Message, outline: Outline, clock: Clock) -> str:
         return f"{clock.day(schedule.at)}, {schedule.at:%H:%M}, contacts’ time"
     if message.status is MessageStatus.SCHEDULED:
         return clock.minute(message.next_slot_at)
+    if outline.began_at is None and schedule.at is not None:  # canceled before: when it was to go
+        on_the_wall = schedule.at.tzinfo is None
+        return f"{clock.on_the_wall(schedule.at)}, {schedule.time_zone}" if on_the_wall else clock.minute(schedule.at)
     return clock.minute(outline.began_at or outline.accepted_at)
 
 

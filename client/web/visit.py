@@ -72,7 +72,12 @@ class Visit:
     @property
     def command_id(self) -> str:
         """The id that a form gives its command: the one that it had, or a new one."""
-        return self.form["command_id"] or secrets.token_urlsafe(12)
+        return self.form["command_id"] or self.fresh_id
+
+    @property
+    def fresh_id(self) -> str:
+        """An id for a form that, shown again after whatever became of it, is to act anew."""
+        return secrets.token_urlsafe(12)
 
     def may(self, action: Action) -> bool:
         """Whether the key of whoever is signed in allows this; what it does not is not offered."""

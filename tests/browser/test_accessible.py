@@ -8,10 +8,12 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Page
 
+from models.api_keys import Role
 from models.message import MessageStatus
 from models.schedule import Schedule, Throttle
+from models.unsubscribe import make_token
 from tests.browser.conftest import Served
-from tests.harness import asked_by
+from tests.harness import SECRET_KEY, asked_by
 
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -43,6 +45,12 @@ async def test_axe_finds_nothing(served: Served, scheme: str, width: int) -> Non
     async with harness.worker():
         await harness.use_cases.send(in_doubt, Schedule(), asked_by())
         await harness.until(in_doubt, MessageStatus.SENT)
+    scheduled = [await harness.draft(name=f"For {year}") for year in (2031, 2032)]
+    for message_id in scheduled:
+        await harness.send(message_id, at="2031-06-01T09:00:00+00:00")
+    asked = asked_by("the date is wrong")
+    await harness.use_cases.cancel(scheduled[1], asked, wait=timedelta(0))  # without a worker nobody confirms it
+    key = await harness.use_cases.create_key("anna", Role.VIEWER)
     await harness.pool.execute("update recipients set status = 'in_doubt' where message_id = $1", in_doubt)
     await harness.pool.execute("insert into hold (actor, reason) values ('anna', 'the mail server burns')")
     command = (await harness.use_cases.history(throttled))[1].command_id
@@ -61,6 +69,11 @@ async def test_axe_finds_nothing(served: Served, scheme: str, width: int) -> Non
         f"/messages/{throttled}/receipts/{command}",
         f"/messages/{throttled}/pause",
         f"/messages/{draft}/delete",
+        f"/messages/{scheduled[0]}/unschedule",
+        f"/messages/{scheduled[1]}/receipts/{asked.command_id}",
+        "/hold/release",
+        f"/keys/{key.id}/revoke",
+        f"/unsubscribe/{make_token(SECRET_KEY, in_doubt, 1)}",
         f"/messages/{in_doubt}/in-doubt",
         "/nothing",
     ):

@@ -80,6 +80,25 @@ async def test_two_who_edit_one_draft(served: Served, script: bool) -> None:
     assert (await served.harness.use_cases.message(draft)).text == "What took me an hour."
 
 
+async def test_two_who_change_one_contact(served: Served) -> None:
+    """Each changes something else, and neither takes back what the other did; lines stay lines."""
+    use = served.harness.use_cases
+    made = await use.create_contact("ada@example.org", attributes={"note": "one\n\ntwo", "city": "Oslo"})
+    mine, theirs = await served.open(), await served.open(await served.site.key(Role.EDITOR))
+    for page in (mine, theirs):
+        await page.goto(f"/contacts/{made.id}")
+    await theirs.fill("#time_zone", "Europe/Oslo")
+    await theirs.fill("input[name=attribute_value] >> nth=0", "")
+    await theirs.click("button:text-is('Save')")
+    await expect(theirs.locator("main")).to_contain_text("The contact is saved.")
+    await check(theirs, "a contact with a value of several lines")
+    await mine.fill("#address", "ada@example.net")
+    await mine.click("button:text-is('Save')")
+    await expect(mine.locator("h1")).to_have_text("ada@example.net")
+    now = await use.contact(made.id)
+    assert (now.time_zone, now.attributes) == ("Europe/Oslo", {"note": "one\n\ntwo"})
+
+
 @pytest.mark.parametrize("script", [True, False])
 async def test_a_cancel_that_was_open_while_another_operator_canceled(served: Served, script: bool) -> None:
     """Both wanted the same: there is nothing to refuse, and the history keeps both reasons."""

@@ -126,7 +126,16 @@ TAKES: dict[tuple[str, str], set[str]] = {
     ("*", "reason"): _ANY_TEXT | {"missing"},
     ("*", "command_id"): _NOTHING | _ONE_LINE,
     ("POST /hold", "reason"): {"a word", "markup", "line breaks", "control characters"},
-    # contacts
+    # forms that make something know one another by any text
+    **{
+        (form, "command_id"): _ANYTHING
+        for form in (
+            *("POST /messages/new", "POST /messages/{message_id}/copy"),
+            *("POST /messages/{message_id}/test", "POST /keys"),
+        )
+    },
+    # contacts; what a form was opened with is only compared
+    **{("*", f"before_{name}"): _ANYTHING for name in ("address", "time_zone", "attribute_name", "attribute_value")},
     ("*", "time_zone"): _NOTHING,
     ("POST /messages/{message_id}/send", "time_zone"): set(),
     ("*", "attribute_name"): {"a word"},

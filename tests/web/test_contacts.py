@@ -6,7 +6,7 @@ import pytest
 
 from client.web.messages import ROWS_A_PAGE
 from models.api_keys import Role
-from models.contact import UNSUBSCRIBED, Contact
+from models.contact import UNSUBSCRIBED, Contact, ContactChanges
 from models.errors import NotFound
 from tests.web.filling import BREAKS, LONG, XSS, assert_no_markup_of_ours, filled, value_of, wrong
 from tests.web.site import Shown, Site
@@ -85,6 +85,49 @@ async def test_a_change_changes_what_was_changed_and_removes_what_was_emptied(si
     await site.send(filled(form, time_zone="", attribute_name=[], attribute_value=[]))
     changed = await site.harness.use_cases.contact(contact.id)
     assert (changed.time_zone, changed.attributes) == (None, {})
+
+
+async def test_a_save_leaves_alone_what_somebody_else_changed_meanwhile(site: Site) -> None:
+    contact = await ada(site)
+    form = (await site.get(f"/contacts/{contact.id}")).form("Save")
+    theirs = ContactChanges(
+        address="ada@example.net", time_zone="Asia/Tokyo", attributes={"first_name": None, "city": "Tokyo", "age": "36"}
+    )
+    await site.harness.use_cases.change_contact(contact.id, theirs)
+    # What does not fit is mended on the page that says so: what the form was opened with goes along.
+    typed = filled(form, attribute_name=["first_name", "city", "title"], attribute_value=["Ada", "Oslo", "Dr"])
+    shown = await site.send(typed, time_zone="Oslo")
+    assert shown.status == 422
+    await site.send(shown.form("Save"), time_zone="Europe/Oslo")
+    changed = await site.harness.use_cases.contact(contact.id)
+    assert (changed.address, changed.time_zone) == ("ada@example.net", "Asia/Tokyo")
+    assert changed.attributes == {"city": "Tokyo", "age": "36", "title": "Dr"}
+
+
+async def test_what_two_have_changed_is_as_the_later_has_it(site: Site) -> None:
+    contact = await ada(site)
+    form = (await site.get(f"/contacts/{contact.id}")).form("Save")
+    await site.harness.use_cases.change_contact(contact.id, ContactChanges(attributes={"city": "Tokyo"}))
+    await site.send(filled(form, attribute_name=["first_name", "city"], attribute_value=["", "Bergen"]))
+    assert (await site.harness.use_cases.contact(contact.id)).attributes == {"city": "Bergen"}
+    await site.send(filled(form, attribute_name=["first_name"], attribute_value=["Ada"]))  # opened before
+    assert (await site.harness.use_cases.contact(contact.id)).attributes == {}
+
+
+async def test_a_value_of_several_lines_keeps_them(site: Site) -> None:
+    contact = await ada(site)
+    note = "\none\n\ttwo <b>\n"
+    await site.harness.use_cases.change_contact(contact.id, ContactChanges(attributes={"note": note}))
+    path = f"/contacts/{contact.id}"
+    form = (await site.get(path)).form("Save")
+    await site.send(form, time_zone="Asia/Tokyo")
+    changed = await site.harness.use_cases.contact(contact.id)
+    assert (changed.time_zone, changed.attributes["note"]) == ("Asia/Tokyo", note)
+    shown = await site.get(path)
+    assert [area["name"] for area in shown.tree.all("textarea")] == ["attribute_value"]
+    await site.harness.use_cases.change_contact(contact.id, ContactChanges(attributes={"note": "theirs"}))
+    await site.send(shown.form("Save"))
+    assert (await site.harness.use_cases.contact(contact.id)).attributes["note"] == "theirs"
 
 
 UNFIT: list[tuple[dict[str, str | list[str]], str]] = [

@@ -120,10 +120,9 @@ async def test_a_key_is_shown_once_and_opens_what_its_role_may(site: Site) -> No
     assert (await site.get("/keys")).status == 403
 
 
-async def test_sending_the_form_again_makes_no_other_key(site: Site) -> None:
-    form = (await site.get("/keys")).form("Create")
-    await site.send(form, name="anna")
-    shown = await site.send(form, name="anna")
+async def test_a_name_that_is_taken_makes_no_other_key(site: Site) -> None:
+    await site.press("/keys", "Create", name="anna")
+    shown = await site.press("/keys", "Create", name="anna")
     assert shown.status == 409
     assert "anna" in wrong(shown)["name"]
     assert not shown.tree.all("code")

@@ -21,8 +21,9 @@ from models.message import MessageStatus
 from models.recipient import RecipientStatus
 from models.schedule import CONTACT, PassedZones, Schedule
 from tests.api.slow_reader import reading
+from tests.eventually import eventually
 from tests.harness import asked_by
-from tests.web.site import Site
+from tests.web.site import ADMIN_KEY, Site
 
 
 @pytest.fixture
@@ -50,6 +51,49 @@ async def test_every_count_stands_there_and_they_add_up(site: Site, sent: str) -
     ) == pytest.approx(100)
     assert "117 sent" in shown.text
     assert "3 in doubt" in shown.text
+
+
+async def test_a_send_under_way_says_its_pace_and_when_its_last_email_leaves(site: Site) -> None:
+    harness = site.harness
+    await harness.add_contacts(600)
+    message_id = await harness.draft()
+    async with harness.worker():
+        await harness.send(message_id, emails_per_second=20)
+
+        async def estimated() -> bool:
+            shown = await site.get(f"/messages/{message_id}")
+            told = {
+                label.text: value.text
+                for facts in (shown.tree.all("dl", class_="tiles") + shown.tree.all("dl", class_="facts"))
+                for label, value in zip(facts.all("dt"), facts.all("dd"), strict=True)
+            }
+            done = told.get("Done about", "–")
+            return done != "–" and told["Last email"] == f"about {done}" and told["Pace"].endswith("emails/s")
+
+        await eventually(estimated)
+
+
+async def test_no_cell_of_the_download_is_a_formula(site: Site, sent: str) -> None:
+    """Spreadsheets run what begins like one; the API's file is for programs, and has everything as it is."""
+    cells = ["=cmd|'/C'!A0@x.org", "+1@x.org", "-1@x.org", "@x.org", "\tx", "\rx", "c7@x.org"]
+    for number, cell in enumerate(cells, 1):
+        await site.harness.pool.execute(
+            "update recipients set address = $3::text, address_key = $3, reply = $3"
+            " where message_id = $1 and contact_id = $2",
+            sent,
+            number,
+            cell,
+        )
+    response = await site.client.get(f"/messages/{sent}/recipients.csv")
+    rows = {row["contact_id"]: row for row in csv.DictReader(io.StringIO(response.text, newline=""))}
+    for field in ("address", "reply"):
+        assert [rows[str(n)][field] for n in range(1, 8)] == [f"'{cell}" for cell in cells[:6]] + cells[6:]
+    raw = await site.client.get(
+        f"/v1/batchmessages/{sent}/recipients",
+        headers={"Accept": "text/csv", "Authorization": f"Bearer {ADMIN_KEY}"},
+    )
+    rows = {row["contact_id"]: row for row in csv.DictReader(io.StringIO(raw.text, newline=""))}
+    assert [rows[str(n)]["reply"] for n in range(1, 8)] == cells
 
 
 async def test_recipients_are_filtered_paged_and_exported(site: Site, sent: str) -> None:

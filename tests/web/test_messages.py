@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,6 +14,7 @@ from client.web.messages import ROWS_A_PAGE
 from models.api_keys import Role
 from models.message import MessageStatus
 from models.schedule import Schedule
+from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 from tests.web.site import Shown, Site
 
@@ -164,6 +167,51 @@ async def test_a_paused_and_a_canceled_message_have_their_icon_and_their_story(s
     assert shown.tree.one("span", class_="when-icon")["title"] == "Canceled"
     assert details(shown)["Canceled"].endswith("by bob")
     assert details(shown)["Reason"] == "the body is wrong"
+
+
+@pytest.mark.parametrize(
+    ("schedule", "expected"),
+    [
+        ({"at": "2031-03-01T09:30:00+01:00"}, "1 Mar 2031, 08:30"),
+        ({"at": "2031-03-01T09:30", "time_zone": "Asia/Tokyo"}, "1 Mar 2031, 09:30, Asia/Tokyo"),
+        ({"at": "2031-03-01T09:30", "time_zone": "contact"}, "1 Mar 2031, 09:30, contacts’ time"),
+    ],
+)
+async def test_what_was_canceled_before_it_began_shows_when_it_was_to_go(
+    site: Site, schedule: dict[str, str], expected: str
+) -> None:
+    await site.harness.add_contacts(3)
+    message_id = await site.harness.draft()
+    async with site.harness.worker():
+        await site.harness.send(message_id, **schedule)
+        await site.harness.use_cases.cancel(message_id, asked_by("the date is wrong"))
+        await site.harness.until(message_id, MessageStatus.CANCELED)
+    cell = (await site.get("/messages?tab=sent")).tree.one("button", class_="when-time")
+    assert cell.text == f"Canceled, {expected}"
+    assert cell.one("span", class_="when-icon")["title"] == "Canceled"
+
+
+async def test_a_throttled_send_says_its_batches_and_the_next(site: Site) -> None:
+    harness = site.harness
+    await harness.add_contacts(60)
+    message_id = await harness.draft()
+    async with harness.worker():
+        await harness.send(message_id, throttle={"batch_size": 20, "every": "1h"})
+        await harness.until_left(20)
+
+        async def told() -> dict[str, str]:
+            return details(await site.get("/messages?tab=sent"))
+
+        await eventually_equal(told, "Next", r"batch 2 at \d+ \w{3} \d{4}, \d\d:\d\d:\d\d")
+        assert (await told())["Throttle"] == "in batches of 20 every 1 h"
+        assert re.fullmatch(r"about \d+ \w{3} \d{4}, \d\d:\d\d:\d\d", (await told())["Last email"])
+
+
+async def eventually_equal(told: Callable[[], Awaitable[dict[str, str]]], label: str, pattern: str) -> None:
+    async def says() -> bool:
+        return re.fullmatch(pattern, (await told()).get(label, "")) is not None
+
+    await eventually(says)
 
 
 async def test_nothing_that_was_typed_becomes_markup(site: Site) -> None:

@@ -157,7 +157,11 @@ def test_every_notice_has_a_sentence(notice: Notice) -> None:
 async def test_the_hold_stands_on_every_page_with_who_and_why(site: Site) -> None:
     assert "Everything is on hold" not in (await site.get("/messages")).text
     await site.harness.pool.execute("insert into hold (actor, reason) values ('anna', 'the <b>mail</b> server burns')")
-    text = (await site.get("/messages")).text
-    assert "Everything is on hold." in text
-    assert "the <b>mail</b> server burns" in text
-    assert "anna" in text
+    draft = await site.harness.draft(lists=())
+    for path in ("/messages", "/nothing", "/messages/zzz", f"/messages/{draft}/pause", "/contacts/x", "/sign-out"):
+        shown = await site.get(path)
+        assert "Everything is on hold." in shown.text, path
+        assert "the <b>mail</b> server burns" in shown.text
+        assert "anna" in shown.text
+        assert "Hold" not in shown.links
+    site.shown(await site.client.post("/hold", data={"reason": "x"})).tree.one("div", class_="banner")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from client.api import calls
+from client.web.pages import WAIT
 from client.web.previews import FRAME_POLICY
 from models.api_keys import Role
 from tests.web.filling import XSS, wrong
@@ -81,6 +83,15 @@ async def test_a_test_says_what_became_of_each(site: Site, draft: str) -> None:
     ]
     assert [email.recipient for email in site.harness.smtp.accepted()] == ["me@example.com", "you@example.com"]
     assert (await site.harness.use_cases.message(draft)).counts.total == 0
+
+
+async def test_a_test_that_takes_long_is_waited_for(site: Site, draft: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers may let one wait for minutes; what has become of each address is told all the same."""
+    form = (await site.get(f"/messages/{draft}/preview")).form("Send test")
+    monkeypatch.setattr(calls, "PATIENCE", -WAIT)  # none: whatever is not unhurried is given up at once
+    shown = site.shown(await site.client.post(form.action, data=dict(form.values) | {"to": "me@example.com"}))
+    assert "me@example.com : sent" in shown.tree.one("ul", class_="told").text
+    assert (await site.get(f"/messages/{draft}/preview")).status == 503, "a page of ours alone is"
 
 
 NOT_TESTED: list[tuple[str, str]] = [

@@ -82,13 +82,18 @@ function tell(sentence) {
 }
 
 // A form goes off only when somebody is there to take it: else the browser's own page would take the place of what was typed.
-let knocking = false, goes;
+let knocking = false, passing = false, gone;
 
 document.addEventListener("submit", async (event) => {
   const form = event.target, button = event.submitter;
-  if (form.method !== "post" || form === goes) return;
+  if (form.method !== "post") return;
+  if (passing) {
+    // Until there is an answer it is not sent again; unless that takes long, for somebody may have stopped it.
+    gone = setTimeout(arrived, PATIENCE_MS);
+    return;
+  }
   event.preventDefault();
-  if (knocking) return;
+  if (knocking || gone) return;
   knocking = true;
   try {
     const icon = document.querySelector("link[rel=icon]").href;
@@ -101,10 +106,17 @@ document.addEventListener("submit", async (event) => {
     knocking = false;
   }
   tell("");
-  goes = form;
+  passing = true;
   form.requestSubmit(button);
-  goes = null;
+  passing = false;
 });
+
+function arrived() {
+  clearTimeout(gone);
+  gone = undefined;
+}
+
+window.addEventListener("pageshow", arrived); // also when somebody has gone back to it
 
 // -- pages that keep up: the parts marked data-live are taken from the page as it is now, and changed where they differ
 
@@ -168,17 +180,40 @@ const same = (a, b) => a.nodeType === b.nodeType && a.nodeName === b.nodeName;
 
 const stream = document.querySelector("[data-stream]"), polled = document.querySelector("[data-live=poll]");
 
+// All windows of a browser share six connections to a host (HTTP/1.1), and a stream keeps one for as long as it is open:
+// six of them, and no click anywhere goes through. So there is one. The window that came up last has it, others in sight
+// ask every now and then, and what nobody sees asks nothing.
+const windows = new BroadcastChannel("stream");
+let events;
+
 function follow() {
-  const events = new EventSource(stream.dataset.stream);
-  events.addEventListener("change", refresh);
-  events.addEventListener("end", () => { events.close(); refresh(); });
-  events.addEventListener("error", () => {
+  if (events || document.hidden || !stream?.dataset.stream) return; // a message that is over has none any more
+  windows.postMessage("mine now");
+  const mine = events = new EventSource(stream.dataset.stream);
+  mine.addEventListener("change", refresh);
+  mine.addEventListener("end", () => { unfollow(); refresh(); });
+  mine.addEventListener("error", () => {
     refresh(); // which says whether somebody is there
     // The browser connects again by itself, but not after an answer that is an error.
-    if (events.readyState === EventSource.CLOSED) setTimeout(follow, POLL_MS);
+    if (mine === events && mine.readyState === EventSource.CLOSED) {
+      unfollow();
+      setTimeout(follow, POLL_MS);
+    }
   });
 }
 
-if (stream) follow();
-const looking = polled && !stream ? setInterval(refresh, POLL_MS) : undefined;
-document.addEventListener("visibilitychange", () => { if (stream || polled) refresh(); });
+function unfollow() {
+  events?.close();
+  events = undefined;
+}
+
+windows.addEventListener("message", unfollow);
+window.addEventListener("focus", follow);
+window.addEventListener("pagehide", unfollow);
+document.addEventListener("visibilitychange", () => {
+  if (document.hidden) return unfollow();
+  follow();
+  if (stream || polled) refresh();
+});
+follow();
+setInterval(() => { if (polled || (stream?.dataset.stream && !events)) refresh(); }, POLL_MS);
