@@ -239,7 +239,12 @@ async def test_a_link_that_would_be_dead_is_said_in_the_editor_the_preview_and_b
         shown = await asked(site, draft, do)
         assert (shown.status, await site.harness.status(draft)) == (422, MessageStatus.DRAFT)
     site.harness.use_cases = site.harness.make_use_cases(public_url="https://mail.example.org")
-    told = Site(site.harness, public_url="https://mail.example.org", secret_key=SecretStr(SECRET_KEY))
+    told = Site(
+        site.harness,
+        base_url="https://sendgate.test",
+        public_url="https://mail.example.org",
+        secret_key=SecretStr(SECRET_KEY),
+    )
     await told.sign_in()
     assert not wrong(await told.get(f"/messages/{draft}/edit"))
     assert "dead link" not in (await told.get(f"/messages/{draft}/preview")).text
