@@ -27,7 +27,7 @@ from client.people import People
 from client.temporal import Workflows
 from client.unsubscribing import Unsubscribing
 from models.commands import Command, Receipt, ReceiptOutcome, Verb, check_reason
-from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
+from models.errors import IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
 from models.message import Message, MessageStatus
 from models.plan import describe_plan
 from models.schedule import Schedule, check_new_end, check_schedule, end_of
@@ -103,7 +103,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             workflows = await self._workflows()  # before anything changes
             async with connection.transaction():
                 await messages.lock_with_excluded(connection, message_id, message.audience)
-                await self._check_excluded(connection, message)  # again: one may have been reopened since
+                await messages.require_excluded_over(connection, message.audience)  # again: one may be reopened
                 generation = await messages.schedule(
                     connection,
                     message_id,
@@ -345,7 +345,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         content = content_of(message)
         await self.check_content(connection, content)
         self.check_links(content)
-        await self._check_excluded(connection, message)
+        await messages.require_excluded_over(connection, message.audience)
         if not allow_empty and not await audiences.size(connection, message.audience):
             raise InvalidInput(
                 "The audience is empty: nobody would be mailed. Change it, or allow an empty send (--allow-empty).",
@@ -356,18 +356,6 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         zones = await audiences.zones(connection, message.audience, plan)
         check_plan(schedule, plan, zones, accepted_at=now)
         return plan, zones
-
-    @staticmethod
-    async def _check_excluded(connection: Connection, message: Message) -> None:
-        """Refuse a send while a message that it excludes could still mail the same people."""
-        unfinished = await messages.unfinished_exclusion(connection, message.audience)
-        if unfinished is not None:
-            raise ExclusionNotFinal(
-                f"The audience excludes the recipients of {unfinished['name']} ({unfinished['id']}), which is"
-                f" {unfinished['status']} and could still mail them; cancel it first, or wait until it is sent.",
-                excluded=unfinished["id"],
-                status=unfinished["status"],
-            )
 
     def _with_fallback(self, schedule: Schedule) -> Schedule:
         """Return the schedule with the fallback zone that holds now: a setting that changes later changes no send."""

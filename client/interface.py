@@ -339,7 +339,8 @@ class UseCases(Protocol):
     ) -> CommandResult:
         """Take them as not sent, so that they are mailed again; as `accept_in_doubt`. A sent message goes on sending.
 
-        Also Refused: a message that is not over excludes the recipients of the sent one, and could mail them, too.
+        Also Refused: a message that is not over excludes the recipients of the sent one, or has its recipients
+        excluded by it (ExclusionNotFinal), and could mail the same people, too.
         """
 
     # looking

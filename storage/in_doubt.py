@@ -11,13 +11,14 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from models.audience import Audience
 from models.commands import Command, ReceiptOutcome, Verb
 from models.contact import id_shown
 from models.errors import NotFound, Refused
 from models.message import MessageStatus
 from models.recipient import Recipient, RecipientStatus
 from models.transitions import require
-from storage import commands, unheard
+from storage import commands, messages, unheard
 from storage.database import Connection
 from storage.named_sql import load
 
@@ -61,7 +62,8 @@ async def decide(connection: Connection, message_id: str, command: Command, name
     """Accept or resend those who are named, or (None) everybody in doubt, with the receipt: all of them or nobody.
 
     In the caller's own transaction, which an error rolls back: NotFound for somebody who is no recipient, Refused for
-    somebody who is not in doubt (any more), when nobody is, or when the message does not allow it. A command that has
+    somebody who is not in doubt (any more), when nobody is, when the message does not allow it, or while one that
+    excludes it, or that it excludes, could mail the same people. A command that has
     been answered meanwhile changes nothing. A sent message to which somebody is returned is sending again under its
     next generation; a crash before its workflow is started leaves a message that nobody has adopted.
     """
@@ -75,6 +77,7 @@ async def decide(connection: Connection, message_id: str, command: Command, name
     reopens = command.verb is Verb.RESEND and status is MessageStatus.SENT
     if reopens:
         await _refuse_if_excluded(connection, message_id)
+        await messages.require_excluded_over(connection, Audience.model_validate(message["audience"]))
     await _sql.count_apart(connection)
     decided = await _change(connection, message_id, command, named)
     if reopens:

@@ -12,7 +12,7 @@ from typing import Any
 from models.audience import Audience
 from models.commands import Command, ReceiptOutcome
 from models.contact import id_shown, is_storable
-from models.errors import NotFound
+from models.errors import ExclusionNotFinal, NotFound
 from models.message import Counts, Message, MessageContent, MessageStatus, workflow_id
 from models.schedule import Schedule, end_of
 from storage import commands, unheard
@@ -196,12 +196,16 @@ async def forget_terminate(connection: Connection | Pool, message_id: str, gener
     await _sql.forget_terminate(connection, id=message_id, generation=generation)
 
 
-async def unfinished_exclusion(connection: Connection | Pool, audience: Audience) -> Mapping[str, Any] | None:
-    """Return id, name and status of an excluded message that is not over, if there is one."""
-    row: Mapping[str, Any] | None = await _sql.unfinished_exclusion(
-        connection, ids=list(audience.exclude_recipients_of)
-    )
-    return row
+async def require_excluded_over(connection: Connection | Pool, audience: Audience) -> None:
+    """Raise ExclusionNotFinal while a message whose recipients are excluded could still mail the same people."""
+    unfinished = await _sql.unfinished_exclusion(connection, ids=list(audience.exclude_recipients_of))
+    if unfinished is not None:
+        raise ExclusionNotFinal(
+            f"The audience excludes the recipients of {unfinished['name']} ({unfinished['id']}), which is"
+            f" {unfinished['status']} and could still mail them; cancel it first, or wait until it is sent.",
+            excluded=unfinished["id"],
+            status=unfinished["status"],
+        )
 
 
 async def lock_with_excluded(connection: Connection, message_id: str, audience: Audience) -> None:

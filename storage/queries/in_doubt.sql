@@ -7,8 +7,15 @@ select contact_id, address, status, due_at, attempts, next_try_at, handed_over_a
  order by contact_id limit :most;
 
 -- name: lock^
--- Until the decision is made the message does not end, no stop is confirmed, and nobody else decides.
-select status, name, generation from messages where id = :message_id for update;
+-- Until the decision is made the message does not end, no stop is confirmed, nobody else decides, and nobody reopens a
+-- message that this one excludes. In one order, whoever locks (`lock_each` of messages.sql).
+with locked as (
+    select id, status, name, generation, audience from messages
+     where id = :message_id
+        or id in (select jsonb_array_elements_text(audience -> 'exclude_recipients_of') from messages where id = :message_id)
+     order by id for update
+)
+select status, name, generation, audience from locked where id = :message_id;
 
 -- name: count_apart!
 -- Into counter rows of its own: a stop that is being confirmed holds those of the bookkeeping while it waits for the

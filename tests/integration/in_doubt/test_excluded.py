@@ -88,6 +88,17 @@ async def test_a_resend_waits_for_a_copy_that_is_being_scheduled(begun: Begun) -
     assert await begun.statuses() == ["in_doubt"] * 3
 
 
+async def test_a_copy_that_was_sent_is_not_reopened_while_its_original_is_sending_again(begun: Begun) -> None:
+    """Whoever is pending in the original would join the copy at a resume, and get both."""
+    copy = await over_with_somebody_in_doubt(begun)
+    await begun.harness.pool.execute("update messages set status = 'sent' where id = $1", copy)
+    await begun.resend()
+    assert await begun.harness.status(begun.id) is MessageStatus.SENDING
+    with pytest.raises(ExclusionNotFinal, match=rf"{begun.id}\), which is sending and could still mail them"):
+        await begun.harness.use_cases.resend_in_doubt(copy, asked_by())
+    assert await begun.harness.status(copy) is MessageStatus.SENT
+
+
 async def test_of_two_that_exclude_each_other_one_is_scheduled(harness: Harness) -> None:
     """And they do not wait for one another."""
     await harness.add_contacts(5)
