@@ -27,7 +27,7 @@ async def draft(served: Served) -> str:
 async def look_at(page: Page, message_id: str) -> None:
     async with page.expect_request("**/stream"):
         await page.goto(f"/messages/{message_id}")
-    await expect(page.locator("#head .badge")).to_have_text("Sending")
+    await expect(page.locator("#head .badge").first).to_have_text("Sending")
 
 
 async def test_a_pause_goes_through_with_eight_windows_of_its_message_open(served: Served, draft: str) -> None:
@@ -43,7 +43,7 @@ async def test_a_pause_goes_through_with_eight_windows_of_its_message_open(serve
         await first.click("button:has-text('Pause')")
         await expect(first.locator("h1")).to_have_text("Paused")
         for window in windows[1:]:
-            await expect(window.locator("#head .badge")).to_have_text("Paused")
+            await expect(window.locator("#head .badge").first).to_have_text("Paused")
 
 
 async def test_one_window_of_a_browser_has_the_stream_and_it_is_the_one_that_came_up_last(
@@ -62,8 +62,8 @@ async def test_one_window_of_a_browser_has_the_stream_and_it_is_the_one_that_cam
         async with first.expect_request("**/stream"):
             await first.evaluate("window.dispatchEvent(new Event('focus'))")
         await harness.use_cases.pause(draft, asked_by())
-        await expect(first.locator("#head .badge")).to_have_text("Paused")
-        await expect(second.locator("#head .badge")).to_have_text("Sending")
+        await expect(first.locator("#head .badge").first).to_have_text("Paused")
+        await expect(second.locator("#head .badge").first).to_have_text("Sending")
         async with second.expect_request("**/stream"):
             await second.evaluate(HIDE, False)
-        await expect(second.locator("#head .badge")).to_have_text("Paused")
+        await expect(second.locator("#head .badge").first).to_have_text("Paused")
