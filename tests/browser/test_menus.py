@@ -68,7 +68,7 @@ async def test_an_open_menu_stays_as_it_is_while_the_list_changes_and_the_list_c
     await expect(page.locator(f"{menu} ul")).to_be_visible()
     assert await page.locator(f"{menu} >> text=Delete").bounding_box() == where
     assert "June news" not in await page.inner_text("#list")
-    await page.evaluate("clearInterval(looking)")  # it is not the next look that catches up, but the menu as it closes
+    await page.evaluate("clearInterval(looking)")  # it is no look that catches up, but the menu as it closes
     await page.keyboard.press("Escape")
     await expect(page.locator("#list")).to_contain_text("June news")
     await expect(page.locator(f"{menu} ul")).to_be_hidden()

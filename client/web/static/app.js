@@ -216,4 +216,4 @@ document.addEventListener("visibilitychange", () => {
   if (stream || polled) refresh();
 });
 follow();
-setInterval(() => { if (polled || (stream?.dataset.stream && !events)) refresh(); }, POLL_MS);
+const looking = setInterval(() => { if (polled || (stream?.dataset.stream && !events)) refresh(); }, POLL_MS);
