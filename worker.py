@@ -116,6 +116,8 @@ def make_lanes(client: Client, delivery: DeliveryActivities) -> Worker:
         activities=[delivery.deliver],
         # Many messages go on side by side: lanes are light, and take turns at the connections.
         max_concurrent_activities=100,
+        # One lane at a time: who asks for several at once may get all of a message's, and other workers none.
+        max_concurrent_activity_task_polls=1,
         # A lane hears of its cancellation with the answer to a heartbeat: the default throttle means seconds.
         max_heartbeat_throttle_interval=timedelta(seconds=1),
         graceful_shutdown_timeout=GRACE,
