@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from fastapi import FastAPI
 
 
@@ -64,3 +65,16 @@ async def reading(app: FastAPI, path: str, headers: Mapping[str, str]) -> AsyncI
     finally:
         answering.cancel()
         await asyncio.gather(answering, return_exceptions=True)
+
+
+def pages_of_recipients(use: Any, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Return what grows by one with every page of recipients that is read from now on."""
+    pages: list[None] = []
+    recipients_page = use.recipients_page
+
+    async def counted(*given: Any, **named: Any) -> Any:
+        pages.append(None)
+        return await recipients_page(*given, **named)
+
+    monkeypatch.setattr(use, "recipients_page", counted)
+    return pages

@@ -7,7 +7,6 @@ import csv
 import io
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any
 
 import httpx
 import pytest
@@ -17,7 +16,7 @@ from models.api_keys import Role
 from models.message import MessageStatus
 from tests.api.api import ADMIN_KEY, Api
 from tests.api.served import served
-from tests.api.slow_reader import reading
+from tests.api.slow_reader import pages_of_recipients, reading
 from tests.api.test_messages import MESSAGES
 
 
@@ -165,22 +164,14 @@ async def test_a_csv_reads_a_page_only_when_the_one_before_it_is_taken(
 ) -> None:
     """So of a million recipients memory holds a page, however slow the reader is."""
     monkeypatch.setattr(looking, "_ROWS_A_PAGE", 7)
-    use, pages = api.harness.use_cases, 0
-    recipients_page = use.recipients_page
-
-    async def counted(*given: Any, **named: Any) -> Any:
-        nonlocal pages
-        pages += 1
-        return await recipients_page(*given, **named)
-
-    monkeypatch.setattr(use, "recipients_page", counted)
+    pages = pages_of_recipients(api.harness.use_cases, monkeypatch)
     headers = {"Authorization": f"Bearer {ADMIN_KEY}", "Accept": "text/csv"}
     async with reading(api.app, f"{MESSAGES}/{sent}/recipients", headers) as reader:
         assert (await reader.piece()).startswith(b"contact_id,")
         for number in range(1, 5):
             rows = await reader.piece()
             assert rows.count(b"\n") == (7 if number < 4 else 4)
-            assert pages == number
+            assert len(pages) == number
         assert await reader.piece() == b""
 
 

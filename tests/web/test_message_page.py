@@ -7,7 +7,6 @@ import csv
 import io
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
@@ -20,7 +19,7 @@ from models.api_keys import Role
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
 from models.schedule import CONTACT, PassedZones, Schedule
-from tests.api.slow_reader import reading
+from tests.api.slow_reader import pages_of_recipients, reading
 from tests.eventually import eventually
 from tests.harness import asked_by
 from tests.web.site import ADMIN_KEY, Site
@@ -263,22 +262,14 @@ async def test_the_csv_reads_a_page_only_when_the_one_before_it_is_taken(
     site: Site, sent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(message_pages, "_ROWS_OF_CSV", 50)
-    use, pages = site.harness.use_cases, 0
-    recipients_page = use.recipients_page
-
-    async def counted(*given: Any, **named: Any) -> Any:
-        nonlocal pages
-        pages += 1
-        return await recipients_page(*given, **named)
-
-    monkeypatch.setattr(use, "recipients_page", counted)
+    pages = pages_of_recipients(site.harness.use_cases, monkeypatch)
     cookie = "; ".join(f"{name}={value}" for name, value in site.client.cookies.items())
     headers = {"Host": "sendgate.test", "Cookie": cookie}
     async with reading(site.app, f"/messages/{sent}/recipients.csv", headers) as reader:
         assert (await reader.piece()).startswith(b"contact_id,")
         for number in range(1, 4):
             assert (await reader.piece()).count(b"\n") == (50 if number < 3 else 20)
-            assert pages == number
+            assert len(pages) == number
         assert await reader.piece() == b""
 
 
