@@ -27,7 +27,7 @@ from client.people import People
 from client.temporal import Workflows
 from client.unsubscribing import Unsubscribing
 from models.commands import Command, Receipt, ReceiptOutcome, Verb, check_reason
-from models.errors import IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
+from models.errors import ChangedMeanwhile, IllegalTransition, InvalidInput, NotFound, Refused, Unreachable
 from models.message import Message, MessageStatus
 from models.plan import describe_plan
 from models.schedule import Schedule, check_new_end, check_schedule, end_of
@@ -85,10 +85,17 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
         )
 
     async def send(
-        self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
+        self,
+        message_id: str,
+        schedule: Schedule,
+        asked_by: AskedBy,
+        *,
+        allow_empty: bool = False,
+        seen: datetime | None = None,
     ) -> CommandResult:
         """Move the draft to scheduled under a new generation, and start its workflow.
 
+        Who edits it between the checks and the change takes what was checked away: nothing is scheduled then.
         When the start fails after that, the message stays scheduled and a worker's sweep starts it.
         """
         schedule = self._with_fallback(schedule)
@@ -108,6 +115,7 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
                     connection,
                     message_id,
                     schedule,
+                    seen=seen or message.updated_at,
                     accepted_at=now,
                     next_slot_at=plan.first_due_of(zones) or plan.first_due_at,
                     ends_at=end_of(schedule),
@@ -125,7 +133,10 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
                         details=schedule.model_dump(mode="json"),
                     )
             if generation is None:  # somebody was faster
-                await self._refuse(connection, await messages.get(connection, message_id), command)
+                now_stored = await messages.get(connection, message_id)
+                if now_stored.status is MessageStatus.DRAFT:
+                    raise ChangedMeanwhile(now_stored.updated_at)
+                await self._refuse(connection, now_stored, command)
                 raise AssertionError("refusing raises")
         with suppress(Unreachable):  # scheduled all the same: a worker's sweep starts what nobody has adopted
             await workflows.start(message_id, generation, message.name)

@@ -271,13 +271,20 @@ class UseCases(Protocol):
 
     # commands
     async def send(
-        self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
+        self,
+        message_id: str,
+        schedule: Schedule,
+        asked_by: AskedBy,
+        *,
+        allow_empty: bool = False,
+        seen: datetime | None = None,
     ) -> CommandResult:
         """Schedule a draft under a new generation, and start its workflow; return it with the receipt.
 
-        Raises IllegalTransition unless it is a draft, InvalidInput and ExclusionNotFinal for what cannot be sent so,
-        and Unreachable before anything is changed. A crash in the middle leaves a draft, or a scheduled message whose
-        workflow the sweep starts.
+        With `seen`, an `updated_at`, only that version of it. Raises ChangedMeanwhile for another one, also when
+        somebody edits it while it is checked, IllegalTransition unless it is a draft, InvalidInput and
+        ExclusionNotFinal for what cannot be sent so, and Unreachable before anything is changed. A crash in the middle
+        leaves a draft, or a scheduled message whose workflow the sweep starts.
         """
 
     async def plan(self, message_id: str, schedule: Schedule, *, allow_empty: bool = False) -> SendPreview:

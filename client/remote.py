@@ -206,9 +206,17 @@ class Remote(ApiCalls):
     # -- commands -----------------------------------------------------------------------------------------------
 
     async def send(
-        self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
+        self,
+        message_id: str,
+        schedule: Schedule,
+        asked_by: AskedBy,
+        *,
+        allow_empty: bool = False,
+        seen: datetime | None = None,
     ) -> CommandResult:
         params = {"allow_empty": allow_empty, "reason": asked_by.reason, "command_id": asked_by.command_id}
+        if seen is not None:
+            params["seen"] = seen.isoformat()
         return await self._ask(
             _result,
             "PUT",

@@ -11,7 +11,7 @@ SendgateError           500  exit 1
 │   └── LinkOfPreview                     the unsubscribe link of a preview or test email
 ├── Refused                 409  exit 3   right in itself, not in the present state
 │   ├── IllegalTransition                 the command is not legal in the message's status
-│   ├── ChangedMeanwhile                  somebody else has changed the draft since it was read
+│   ├── ChangedMeanwhile                  somebody has changed the draft since it was read
 │   └── ExclusionNotFinal                 an excluded message could still mail the same people
 └── Unreachable             503  exit 5   PostgreSQL, Temporal or the API does not answer
 """
@@ -138,12 +138,15 @@ class IllegalTransition(Refused):
 
 
 class ChangedMeanwhile(Refused):
-    """Somebody else has changed the draft since it was read; to store this would undo what they did."""
+    """Somebody has changed the draft since it was read, or checked: what is asked was meant for another text."""
 
     code = "changed_meanwhile"
 
     def __init__(self, changed_at: datetime) -> None:
-        super().__init__("Somebody else has changed the draft meanwhile.", changed_at=changed_at)
+        super().__init__(
+            "Somebody has changed the draft meanwhile, so nothing was done: look at it, and ask again.",
+            changed_at=changed_at,
+        )
 
 
 class ExclusionNotFinal(Refused):

@@ -140,18 +140,21 @@ async def schedule(
     message_id: str,
     schedule: Schedule,
     *,
+    seen: datetime | None = None,
     accepted_at: datetime,
     next_slot_at: datetime | None,
     ends_at: datetime | None,
 ) -> int | None:
     """Move a draft to scheduled; return its new generation, None if it is no draft.
 
+    With `seen` only if it was changed last at that instant, as in `replace_content`.
     Nothing that was asked of an earlier scheduling holds for this one.
     """
     generation: int | None = await _sql.schedule(
         connection,
         id=message_id,
         schedule=schedule.model_dump(mode="json"),
+        seen=seen,
         accepted_at=accepted_at,
         next_slot_at=next_slot_at,
         ends_at=ends_at,

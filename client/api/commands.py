@@ -53,12 +53,19 @@ async def send(
     message_id: str,
     schedule: Schedule | None = None,
     allow_empty: Annotated[bool, Query(description="Also with nobody in the audience.")] = False,
+    seen: Annotated[
+        Time | None, Query(description="Send only this version: the draft's `updated_at` when it was looked at.")
+    ] = None,
     reason: Annotated[str, Query(description="Kept in the history.")] = "",
     command_id: Annotated[str | None, Query(description="As of every command: asking again acts once.")] = None,
 ) -> Message:
     """Send the draft, now or at a time. Accepted means scheduled: workers begin it when it is due."""
     result = await use.send(
-        message_id, schedule or Schedule(), asked_by(request, reason, command_id), allow_empty=allow_empty
+        message_id,
+        schedule or Schedule(),
+        asked_by(request, reason, command_id),
+        allow_empty=allow_empty,
+        seen=seen,
     )
     return _shown(result)
 

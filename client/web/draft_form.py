@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import datetime
 from itertools import zip_longest
 
 from client.web.condition_rows import OPERATORS, Row, rows_of, where_of
@@ -31,7 +31,6 @@ FIELDS = (
 )
 _SPARE_ROWS = 2
 _CALLED = {"html": "HTML"}
-_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 def form_of(content: MessageContent, *, seen: datetime | None = None) -> Form:
@@ -60,18 +59,6 @@ def form_of(content: MessageContent, *, seen: datetime | None = None) -> Form:
             "where_value": [row.value for row in rows],
         }
     return Form(fields)
-
-
-def seen_in(form: Form) -> datetime:
-    """Return which version of the draft the form was opened with, or was told to be saved over.
-
-    One that cannot be read is older than any.
-    """
-    try:
-        seen = datetime.fromisoformat(form["over"] or form["seen"])
-    except ValueError:
-        return _NEVER
-    return seen if seen.tzinfo is not None else _NEVER
 
 
 def differing(mine: MessageContent, theirs: MessageContent) -> list[str]:

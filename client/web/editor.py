@@ -9,8 +9,8 @@ from fastapi import APIRouter, Response
 from client.drafts import content_of
 from client.web.addresses import HOME
 from client.web.condition_rows import OPERATORS
-from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, differing, form_of, rows_to_show, seen_in
-from client.web.forms import Form
+from client.web.draft_form import FIELDS, audience_in, bodies_in, content_in, differing, form_of, rows_to_show
+from client.web.forms import Form, seen_in
 from client.web.notices import Notice
 from client.web.once import once
 from client.web.pages import Page, page

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
 from fastapi import Request
@@ -12,6 +13,9 @@ from models.errors import Unreadable
 
 _KIND = "application/x-www-form-urlencoded"
 _MOST_FIELDS = 10_000
+
+
+_NEVER = datetime.fromtimestamp(0, UTC)
 
 
 class Form:
@@ -52,3 +56,15 @@ async def read_form(request: Request) -> Form:
     except ValueError:
         raise Unreadable("The form cannot be read.") from None
     return Form(fields)
+
+
+def seen_in(form: Form) -> datetime:
+    """Return which version of the draft the form was opened with, or was told to be saved over.
+
+    One that cannot be read is older than any.
+    """
+    try:
+        seen = datetime.fromisoformat(form["over"] or form["seen"])
+    except ValueError:
+        return _NEVER
+    return seen if seen.tzinfo is not None else _NEVER

@@ -56,8 +56,8 @@ class Batches(StrEnum):
     NUMBER = "number"
 
 
-def empty_form(time_zone: str) -> Form:
-    """Return the form as it is first shown; `time_zone` is that of the settings."""
+def empty_form(time_zone: str, *, seen: datetime) -> Form:
+    """Return the form as it is first shown; `time_zone` is that of the settings, `seen` when the draft was changed."""
     retry = RetryRule()
     return Form(
         {
@@ -71,6 +71,7 @@ def empty_form(time_zone: str) -> Form:
             "first_wait": ["1m"],
             "longest_wait": ["1h"],
             "max_age": ["1d"],
+            "seen": [seen.isoformat()],
         }
     )
 

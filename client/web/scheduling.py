@@ -8,7 +8,7 @@ from fastapi import APIRouter, Response
 
 from client.interface import SendPreview
 from client.web.addresses import HOME
-from client.web.forms import Form
+from client.web.forms import Form, seen_in
 from client.web.notices import Notice
 from client.web.pages import Page, page
 from client.web.plan_words import plan_sentences
@@ -19,10 +19,13 @@ from client.web.visit import Visit, Visiting, web_of
 from models.api_keys import Action
 from models.commands import Verb
 from models.contact import time_zones
-from models.errors import ExclusionNotFinal, InvalidInput
+from models.errors import ChangedMeanwhile, ExclusionNotFinal, InvalidInput
 from models.message import Message, MessageStatus
 from models.schedule import PassedZones, Schedule
 from models.transitions import require
+
+#: What is told on the form itself, where it can be mended.
+Told = InvalidInput | ExclusionNotFinal | ChangedMeanwhile
 
 router = APIRouter(route_class=Page, prefix=f"{HOME}/{{message_id}}")
 #: What is not carried from the form to its confirmation as it is.
@@ -39,7 +42,7 @@ _PASSED: dict[PassedZones, str] = {
 async def send_page(visit: Visiting, message_id: str) -> Response:
     message = await visit.use.message(message_id)
     require(message.status, Verb.SEND)
-    return await _show(visit, message, empty_form(web_of(visit.request).templates.clock.zone))
+    return await _show(visit, message, empty_form(web_of(visit.request).templates.clock.zone, seen=message.updated_at))
 
 
 @page(router, "POST", "/send", needs=Action.SEND)
@@ -57,16 +60,21 @@ async def send(visit: Visiting, message_id: str) -> Response:
             return await _confirm(visit, message, schedule)
     except (InvalidInput, ExclusionNotFinal) as error:
         return await _show(visit, message, form, error)
+    except ChangedMeanwhile as error:
+        return await _show(visit, await visit.use.message(message_id), form, error)
     return await _show(visit, message, form)
 
 
 async def _send(visit: Visit, message: Message, schedule: Schedule) -> Response:
-    sent = await visit.use.send(message.id, schedule, visit.asked_by(), allow_empty=visit.form.ticked("allow_empty"))
+    allow_empty, seen = visit.form.ticked("allow_empty"), seen_in(visit.form)
+    sent = await visit.use.send(message.id, schedule, visit.asked_by(), allow_empty=allow_empty, seen=seen)
     now = schedule.at is None or sent.message.status is not MessageStatus.SCHEDULED
     return visit.go(f"{HOME}/{message.id}", notice=Notice.SENDING if now else Notice.SCHEDULED)
 
 
 async def _confirm(visit: Visit, message: Message, schedule: Schedule) -> Response:
+    if seen_in(visit.form) != message.updated_at:
+        raise ChangedMeanwhile(message.updated_at)
     preview = await visit.use.plan(message.id, schedule, allow_empty=visit.form.ticked("allow_empty"))
     return await visit.show(
         "send_confirm.html",
@@ -83,9 +91,7 @@ def _expired(preview: SendPreview) -> int:
     return preview.plan.throttle.expired if preview.plan.throttle else 0
 
 
-async def _show(
-    visit: Visit, message: Message, form: Form, error: InvalidInput | ExclusionNotFinal | None = None
-) -> Response:
+async def _show(visit: Visit, message: Message, form: Form, error: Told | None = None) -> Response:
     """Show the form with its plan, or with what keeps it from having one."""
     preview: SendPreview | None = None
     wrong = error
@@ -100,6 +106,7 @@ async def _show(
         status=200 if error is None else _status(error),
         message=message,
         form=form,
+        seen=message.updated_at.isoformat() if isinstance(error, ChangedMeanwhile) else form["seen"],
         problems=problems_of(wrong, FIELDS) if wrong else {},
         sentences=plan_sentences(preview, clock) if preview else [],
         timeline=planned(preview.plan, preview.schedule, clock, now=datetime.now(UTC)) if preview else None,
@@ -111,5 +118,5 @@ async def _show(
     )
 
 
-def _status(error: InvalidInput | ExclusionNotFinal) -> int:
+def _status(error: Told) -> int:
     return 422 if isinstance(error, InvalidInput) else 409

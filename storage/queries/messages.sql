@@ -50,13 +50,14 @@ select id from messages
  order by created_at, id;
 
 -- name: schedule$
--- draft → scheduled under a new generation. One conditional statement: two senders cannot both win.
+-- draft → scheduled under a new generation. One conditional statement: two senders cannot both win, and what is sent is
+-- the version that was looked at.
 update messages
    set status = 'scheduled', generation = generation + 1, schedule = :schedule, plan = null,
        gate_open = false, gate_number = -1, accepted_at = :accepted_at,
        adopted_at = null, began_at = null, finished_at = null, looked_at = null, first_turn_at = null, ends_at = :ends_at,
        next_slot_at = :next_slot_at, updated_at = clock_timestamp()
- where id = :id and status = 'draft'
+ where id = :id and status = 'draft' and (cast(:seen as timestamptz) is null or updated_at = :seen)
 returning generation;
 
 -- name: unschedule^

@@ -88,6 +88,16 @@ def in_an_hour() -> str:
     return (datetime.now(UTC) + timedelta(hours=1)).isoformat()
 
 
+async def test_a_send_of_the_version_that_was_seen_is_refused_for_another_one(api: Api, draft: str) -> None:
+    path = f"{MESSAGES}/{draft}"
+    seen = (await api.ok("GET", path))["updated_at"]
+    changed = (await api.ok("PATCH", path, json={"subject": "Another one"}))["updated_at"]
+    problem = await api.refused(409, "PUT", f"{path}/send", params={"seen": seen})
+    assert (problem["code"], problem["details"]) == ("changed_meanwhile", {"changed_at": changed})
+    assert (await api.ok("GET", path))["status"] == "draft"
+    assert (await api.ok("PUT", f"{path}/send", params={"seen": changed}))["status"] == "scheduled"
+
+
 async def test_an_unschedule_makes_it_a_draft_again(api: Api, draft: str) -> None:
     path = f"{MESSAGES}/{draft}"
     scheduled = await api.ok("PUT", f"{path}/send", json={"at": in_an_hour()})

@@ -115,7 +115,7 @@ async def test_a_send_is_stopped_with_receipts_as_in_process(api: Api, remote: R
     await api.harness.prepare_server()
     made = await remote.create(CONTENT)
     async with api.harness.worker():
-        sent = await remote.send(made.id, Schedule(emails_per_second=2), asked("go"))
+        sent = await remote.send(made.id, Schedule(emails_per_second=2), asked("go"), seen=made.updated_at)
         assert sent.receipt is not None
         await api.harness.until_left(1)
         paused = await remote.pause(made.id, asked("broken"))
@@ -181,6 +181,7 @@ async def test_what_is_refused_in_process_is_the_same_error_over_the_api(api: Ap
         lambda door: door.pause(made.id, asked()),
         lambda door: door.create(CONTENT.model_copy(update={"subject": "a\nb"})),
         lambda door: door.send(made.id, Schedule(at=datetime(2020, 1, 1, tzinfo=UTC)), asked()),
+        lambda door: door.send(made.id, Schedule(), asked(), seen=datetime(2020, 1, 1, tzinfo=UTC)),
         lambda door: door.create_contact("nobody"),
         lambda door: door.create_contact("c1@example.com"),
         lambda door: door.accept_in_doubt(made.id, asked(), []),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
+from unittest.mock import patch
 
 import pytest
 from temporalio.client import WorkflowExecutionStatus
 
+from client.temporal import Workflows
 from models.commands import Receipt, ReceiptOutcome, Verb
-from models.errors import ExclusionNotFinal, IllegalTransition, InvalidInput
+from models.errors import ChangedMeanwhile, ExclusionNotFinal, IllegalTransition, InvalidInput
 from models.message import MessageStatus
 from models.recipient import RecipientStatus
 from models.schedule import Schedule
@@ -159,6 +161,42 @@ async def test_a_copy_is_refused_while_its_original_could_still_mail(harness: Ha
     with pytest.raises(ExclusionNotFinal):
         await harness.send(copied.id)
     assert await harness.status(copied.id) is MessageStatus.DRAFT
+
+
+# -- a draft that changes meanwhile
+
+
+async def test_a_text_that_was_edited_while_the_send_was_checked_is_not_sent(harness: Harness) -> None:
+    """The checks were of another text: this one cannot be rendered."""
+    await harness.add_contacts(3)
+    message_id = await harness.draft()
+    connected = harness.use_cases._workflows
+
+    async def connected_after_an_edit() -> Workflows:
+        await harness.pool.execute(
+            "update messages set subject = '{{ nobody.knows }}', updated_at = clock_timestamp() where id = $1",
+            message_id,
+        )
+        return await connected()
+
+    with patch.object(harness.use_cases, "_workflows", connected_after_an_edit), pytest.raises(ChangedMeanwhile):
+        await harness.send(message_id)
+    assert await harness.status(message_id) is MessageStatus.DRAFT
+    with pytest.raises(InvalidInput, match="nobody"):
+        await harness.send(message_id)
+
+
+async def test_only_the_version_that_was_seen_is_sent(harness: Harness) -> None:
+    await harness.add_contacts(3)
+    message_id = await harness.draft()
+    seen = (await harness.use_cases.message(message_id)).updated_at
+    await harness.pool.execute("update messages set updated_at = clock_timestamp() where id = $1", message_id)
+    with pytest.raises(ChangedMeanwhile) as refused:
+        await harness.use_cases.send(message_id, Schedule(), asked_by(), seen=seen)
+    now = (await harness.use_cases.message(message_id)).updated_at
+    assert refused.value.details == {"changed_at": now}
+    result = await harness.use_cases.send(message_id, Schedule(), asked_by(), seen=now)
+    assert result.message.status is MessageStatus.SCHEDULED
 
 
 # -- unschedule

@@ -213,7 +213,13 @@ class FakeUseCases(FakePeople, FakeKeeping):
         ]
 
     async def send(
-        self, message_id: str, schedule: Schedule, asked_by: AskedBy, *, allow_empty: bool = False
+        self,
+        message_id: str,
+        schedule: Schedule,
+        asked_by: AskedBy,
+        *,
+        allow_empty: bool = False,
+        seen: datetime | None = None,
     ) -> CommandResult:
         self._ask("send", (schedule, allow_empty))
         return CommandResult(message=self.shown.model_copy(update={"schedule": schedule}), receipt=self.accepted)

@@ -269,13 +269,33 @@ async def test_a_message_that_is_no_draft_any_more_is_not_sent_again(site: Site,
     assert "it is scheduled already" in shown.text
 
 
+@pytest.mark.parametrize("changed_before", ["confirm", "send"])
+async def test_a_draft_that_somebody_changed_meanwhile_is_to_be_looked_at_again(
+    site: Site, draft: str, changed_before: str
+) -> None:
+    """What was filled in stays; sent is what was seen, or nothing."""
+    shown = await site.get(f"/messages/{draft}/send")
+    form = filled(shown.form("Continue…"), do="confirm", emails_per_second="7")
+    if changed_before == "send":
+        form = filled((await site.send(form)).form("Send"), do="send")
+    await site.harness.pool.execute("update messages set updated_at = clock_timestamp() where id = $1", draft)
+    shown = await site.send(form)
+    assert shown.status == 409
+    assert "Somebody has changed the draft meanwhile" in shown.text
+    assert value_of(shown, "emails_per_second") == "7"
+    assert (await site.harness.use_cases.message(draft)).status is MessageStatus.DRAFT
+    shown = await site.send(filled(shown.form("Continue…"), do="confirm"))
+    shown = await site.send(filled(shown.form("Send"), do="send"))
+    assert (await site.harness.use_cases.message(draft)).status is MessageStatus.SCHEDULED
+
+
 async def test_under_a_hold_the_confirmation_says_that_nothing_leaves(site: Site, draft: str) -> None:
     await site.harness.pool.execute("insert into hold (actor, reason) values ('anna', 'fire')")
     assert "nothing leaves before the hold is released" in (await asked(site, draft, "confirm")).text
 
 
 def read(**fields: str) -> Schedule:
-    form = empty_form("UTC")
+    form = empty_form("UTC", seen=datetime.now(UTC))
     return schedule_in(
         Fields({name: [value] for name, value in form.pairs()} | {name: [value] for name, value in fields.items()})
     )
