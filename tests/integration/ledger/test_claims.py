@@ -10,7 +10,7 @@ import pytest
 
 from models.ledger import LaneEnd
 from models.recipient import Outcome, Verdict
-from storage import hold, ledger
+from storage import contacts, hold, ledger
 from storage.database import Pool
 from storage.sending import limit_rate
 from tests.eventually import eventually
@@ -162,22 +162,36 @@ async def test_the_whole_reply_is_kept_with_its_codes(begun: Begun) -> None:
     assert tuple(row) == ("deferred", 450, "4.2.0", "4.2.0 not now", True, True, True)
 
 
+AHEAD = "update rate_limits set tokens = 30, counted_at = clock_timestamp() + interval '1 hour'"
+
+
+async def tokens_left(begun: Begun) -> int:
+    tokens: float = await begun.pool.fetchval("select tokens from rate_limits")
+    return round(tokens)
+
+
+async def test_under_a_rate_limit_who_is_suppressed_or_deleted_takes_no_token(begun: Begun) -> None:
+    await limit_rate(begun.pool, begun.id, 50)
+    await begun.pool.execute(AHEAD)
+    async with begun.pool.acquire() as connection:
+        await contacts.suppress(connection, [f"c{n}@example.com" for n in (1, 2, 4)], reason="asked")
+    await begun.pool.execute("delete from contacts where address = 'c5@example.com'")
+    assert taken(await begun.claim(2)) == []
+    assert await tokens_left(begun) == 30
+    assert len(taken(await begun.claim(4))) == 2
+    assert await tokens_left(begun) == 28
+
+
 async def test_under_a_rate_limit_a_claim_takes_tokens_for_whom_it_took_and_a_give_back_returns_them(
     begun: Begun,
 ) -> None:
     await limit_rate(begun.pool, begun.id, 50)
-    ahead = "update rate_limits set tokens = 30, counted_at = clock_timestamp() + interval '1 hour'"
-    await begun.pool.execute(ahead)  # nothing comes in meanwhile, however slow the machine is
-
-    async def left() -> int:
-        tokens: float = await begun.pool.fetchval("select tokens from rate_limits")
-        return round(tokens)
-
+    await begun.pool.execute(AHEAD)  # nothing comes in meanwhile, however slow the machine is
     token = uuid4()
     assert len(taken(await begun.claim(25, token=token))) == 20  # there are no more
-    assert await left() == 10
+    assert await tokens_left(begun) == 10
     await begun.ledger.give_back(begun.id, "1.0", token, None)
-    await begun.pool.execute(ahead.replace("30", "tokens"))
-    assert await left() == 30
+    await begun.pool.execute(AHEAD.replace("30", "tokens"))
+    assert await tokens_left(begun) == 30
     assert len(taken(await begun.claim(7, lease=LEASE))) == 7
-    assert await left() == 23
+    assert await tokens_left(begun) == 23
