@@ -28,6 +28,7 @@ from activities.lease import Lease, lease_clock
 from activities.ports import CompiledMessage, LanePort, MessageSource, Transport
 from activities.requests import LaneRequest
 from activities.window import Window, WindowsBag
+from models.errors import InvalidInput
 from models.failures import LOOKED_AT
 from models.ledger import LaneEnd, LaneReport
 from models.recipient import ClaimedRecipient, Outcome, Place, Verdict, without_addresses
@@ -84,7 +85,10 @@ class DeliveryActivities:
         windows, which are in doubt once their lease is over; its next attempt claims other rows meanwhile.
         """
         request = request.model_copy(update={"as_of": as_of_now(request.as_of)})
-        message = await self._messages.compiled(request.message_id, request.generation)
+        try:
+            message = await self._messages.compiled(request.message_id, request.generation)
+        except InvalidInput as error:
+            return LaneReport(end=LaneEnd.UNRENDERABLE, last_reply=error.message)
         emails = activity.metric_meter().create_counter("sendgate_emails", "Emails with an outcome in the ledger.")
         lane = Lane(
             request,

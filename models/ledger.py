@@ -101,6 +101,7 @@ class LaneEnd(StrEnum):
     HELD = "held"
     SLICE_OVER = "slice_over"
     NO_SERVER = "no_server"
+    UNRENDERABLE = "unrenderable"  # its text was right when it was sent off, and is not for this version of Sendgate
     STOPPED = "stopped"
 
 
@@ -110,7 +111,7 @@ class LaneReport(BaseModel):
     end: LaneEnd
     settled: dict[str, int] = {}
     given_back: int = 0
-    last_reply: str | None = None  # of a missing server: our own words, no address
+    last_reply: str | None = None  # why there was no server, or what is wrong with the text: our own words, no address
 
 
 class ResumeOutcome(BaseModel):

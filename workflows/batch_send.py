@@ -238,7 +238,12 @@ class BatchSendWorkflow:
         await self._judge(self._lanes.reports())
 
     async def _judge(self, reports: Sequence[LaneReport]) -> None:
-        """Go on at once, or wait: for the next hop to come back, or because there was nothing to take."""
+        """Go on at once, or wait: for the next hop to come back, or because there was nothing to take. Or be paused."""
+        wrong = next((report.last_reply for report in reports if report.end is LaneEnd.UNRENDERABLE), None)
+        if wrong is not None:
+            reason = f"Its text cannot be rendered: {wrong} Cancel it, copy it as a draft, and mend that."
+            self._queue.append(self._own_command(Verb.PAUSE, reason))
+            return
         if any(report.settled for report in reports):
             self._forget_no_server()
         if any(report.end is LaneEnd.NO_SERVER for report in reports):

@@ -155,3 +155,18 @@ async def test_some_that_bounce_do_not_stop_the_others(harness: Harness) -> None
         await harness.until(message_id, MessageStatus.SENT)
     counts = await harness.counts(message_id)
     assert (counts.bounced, counts.sent) == (600, 900)
+
+
+async def test_with_a_text_that_cannot_be_rendered_any_more(harness: Harness) -> None:
+    """As after an upgrade that reads templates in another way."""
+    await harness.add_contacts(10)
+    message_id = await harness.draft()
+    await harness.send(message_id)
+    await harness.pool.execute("update messages set subject = 'Hi {{ contact.name' where id = $1", message_id)
+    async with harness.worker(lanes=2):
+        pause = await pause_of(harness, message_id)
+        assert pause.reason.startswith("Its text cannot be rendered: subject, line 1")
+        assert pause.reason.endswith(". Cancel it, copy it as a draft, and mend that.")
+        canceled = await harness.use_cases.cancel(message_id, asked_by())
+    assert canceled.message.counts.canceled == canceled.message.counts.total == 10
+    assert not harness.smtp.accepted()
