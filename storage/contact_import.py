@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,8 +18,8 @@ from storage.named_sql import load
 
 _sql = load("contact_import")
 
-#: Lines that are read and checked at a time, in a thread: a few milliseconds of work.
-_CHUNK = 2000
+#: What is read and checked at a time, in a thread: a few milliseconds of work, and little memory.
+_CHUNK_LINES, _CHUNK_BYTES = 2000, 1024 * 1024
 _PROGRESS_EVERY_SECONDS = 0.1
 
 Progress = Callable[[int, int], None]
@@ -90,7 +90,7 @@ async def _good_rows(
     """Yield the good rows as COPY takes them, and add the others to `rejected`."""
     lines = iter(source)
     told_at = 0.0
-    while chunk := await asyncio.to_thread(lambda: list(itertools.islice(lines, _CHUNK))):
+    while chunk := await asyncio.to_thread(_chunk, source, lines):
         for one in chunk:
             if isinstance(one, ContactRow):
                 yield one.line, one.address, one.address_key, one.time_zone, one.attributes
@@ -101,3 +101,14 @@ async def _good_rows(
             on_progress(source.bytes_done, max(source.bytes_total, source.bytes_done))
     if on_progress:
         on_progress(source.bytes_done, source.bytes_done)
+
+
+def _chunk(source: ContactCsv, lines: Iterator[ContactRow | RejectedLine]) -> list[ContactRow | RejectedLine]:
+    """Return the next of its lines; none at the end."""
+    chunk: list[ContactRow | RejectedLine] = []
+    begun = source.bytes_done
+    for line in lines:
+        chunk.append(line)
+        if len(chunk) >= _CHUNK_LINES or source.bytes_done - begun >= _CHUNK_BYTES:
+            break
+    return chunk

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -117,6 +118,22 @@ async def test_of_200_000_rejected_lines_the_first_10_000_are_held_and_named(
     assert [one.line for one in result.rejected] == list(range(3, 3 + MOST_REJECTED_NAMED))
     assert result.rejected_total == 200_000
     assert most < 2 * MOST_REJECTED_NAMED, "beside those that are named there are those of a chunk"
+
+
+async def test_of_wide_lines_few_are_held_at_a_time(pool: Pool, tmp_path: Path) -> None:
+    columns = [f"c{n}" for n in range(199)]
+    wide = ",".join("x" * 1000 for _ in columns)
+    csv = write(
+        tmp_path / "wide.csv", ",".join(["email", *columns]), *(f"user{n}@example.com,{wide}" for n in range(100))
+    )
+    tracemalloc.start()
+    try:
+        result = await import_csv(pool, csv)
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert result.created == 100
+    assert most < csv.stat().st_size / 2
 
 
 async def test_wrong_and_repeated_lines_are_named_in_their_order_and_counted_together(
