@@ -30,6 +30,7 @@ with workflow.unsafe.imports_passed_through():
     from workflows.command_queue import CommandQueue
     from workflows.describe import instant, progress_details, what_is_next
     from workflows.lanes import Lane, Lanes
+    from workflows.missing_server import MissingServer
     from workflows.signals import read_command
     from workflows.state import BatchSendResult, BatchSendState, NumberedCommand
 
@@ -61,14 +62,13 @@ class BatchSendWorkflow:
         self._survey = Survey(status=None)
         self._surveyed_at = workflow.now()
         self._lanes = Lanes()
-        self._look_again_at: datetime | None = (
-            None  # of a send that has not begun: nobody was due when it was looked at
-        )
+        # Of a send that has not begun: nobody was due when it was looked at.
+        self._look_again_at: datetime | None = None
         self._next_turn = state.next_turn  # the one that the next throttle batch waits for
         self._wakes = 0
-        self._no_server_wait = state.knobs.no_server_first_wait
-        self._no_server_since = state.no_server_since
-        self._no_server_reply: str | None = None
+        self._server = MissingServer(
+            state.knobs.no_server_first_wait, state.knobs.no_server_longest_wait, since=state.no_server_since
+        )
         self._failures = state.failures
 
     @workflow.run
@@ -245,7 +245,7 @@ class BatchSendWorkflow:
             self._queue.append(self._own_command(Verb.PAUSE, reason))
             return
         if any(report.settled for report in reports):
-            self._forget_no_server()
+            self._server.found()
         if any(report.end is LaneEnd.NO_SERVER for report in reports):
             await self._wait_for_server(next((r.last_reply for r in reports if r.last_reply), "no reply"))
         elif not any(report.settled or report.end is LaneEnd.SLICE_OVER for report in reports):
@@ -253,21 +253,13 @@ class BatchSendWorkflow:
 
     async def _wait_for_server(self, reply: str) -> None:
         """The next hop does not talk to us: wait, a little longer each time, and try again."""
-        self._no_server_reply = reply
-        since = self._no_server_since = self._no_server_since or workflow.now()
+        since = self._server.missed(reply, now=workflow.now())
         limit = self._plan.pause_without_server_after
         if limit is not None and workflow.now() - since >= limit:
             reason = f"The mail server has not answered as it should since {instant(since)}: {reply}"
             self._queue.append(self._own_command(Verb.PAUSE, reason))
             return
-        wait = self._no_server_wait
-        self._no_server_wait = min(wait * 2, self._knobs.no_server_longest_wait)
-        await self._wait(wait, f"no mail server: {reply}")
-
-    def _forget_no_server(self) -> None:
-        self._no_server_wait = self._knobs.no_server_first_wait
-        self._no_server_since = None
-        self._no_server_reply = None
+        await self._wait(self._server.next_wait(), f"no mail server: {reply}")
 
     async def _too_many_fail(self) -> bool:
         """Have the message paused, with the evidence, when too large a share of it fails."""
@@ -311,7 +303,7 @@ class BatchSendWorkflow:
             else self._survey.next_at,
             "slots": [line.model_dump(mode="json") for line in self._survey.slots],
             "pending_commands": [entry.command.verb for entry in self._queue],
-            "no_server": self._no_server_reply,
+            "no_server": self._server.reply,
             "runs": self._runs,
         }
 
@@ -372,7 +364,7 @@ class BatchSendWorkflow:
         resumed = await self._unless_stopped(self._calls.resume(entry))
         if not resumed.superseded:
             self._last_effective = Verb.RESUME
-            self._forget_no_server()
+            self._server.found()
             self._failures = FailureWatch.after(self._survey.counts, is_first=True)  # the operator has seen those
             self._next_turn = None  # what passed in the pause is missed
         self._note_status(resumed.status)
@@ -437,7 +429,7 @@ class BatchSendWorkflow:
                 status=self._status,
                 last_effective=self._last_effective,
                 next_turn=self._next_turn,
-                no_server_since=self._no_server_since,
+                no_server_since=self._server.since,
                 failures=self._failures,
                 runs=self._runs + 1,
                 knobs=self._knobs,
