@@ -197,12 +197,12 @@ async def test_an_audience_that_there_is_not_is_said_at_its_part(site: Site) -> 
 
 async def test_what_is_typed_becomes_no_markup(site: Site) -> None:
     message_id = await site.harness.draft(
-        name=XSS[:190], from_name=XSS[:190], subject="{{ '" + "<b>" + "' }}", html=XSS.replace("{{ 7*7 }}", "")
+        name=XSS[:190], from_name=XSS[:190], subject="{{ '" + "<b>" + "' }}", html=XSS.replace("{{ 7777777*7 }}", "")
     )
     await site.harness.pool.execute("update lists set name = $1 where name = 'staff'", XSS[:90])
     shown = await site.get(f"/messages/{message_id}/edit")
     assert value_of(shown, "name") == XSS[:190]
-    assert value_of(shown, "html") == XSS.replace("{{ 7*7 }}", "")
+    assert value_of(shown, "html") == XSS.replace("{{ 7777777*7 }}", "")
     assert_no_markup_of_ours(shown)
 
 
