@@ -54,7 +54,7 @@ def good_forms(world: World) -> dict[str, list[Filling]]:
     number = batches | {"batches": ["number"], "max_batches": ["5"]}
     contacts = batches | {"when": ["contacts"], "batches": ["none"], "passed_zones": ["skip"]}
     of_contacts, of_number = frozenset({"fallback_time_zone", "passed_zones"}), frozenset({"max_batches"})
-    of_batches = frozenset({*batches, "tries", "longest_wait", "max_age", "csrf"})
+    of_batches = frozenset({*batches, "tries", "longest_wait", "max_age", "csrf", "seen"})
     everybody = Filling({"whom": ["everybody"]}, frozenset({"csrf", "command_id", "whom", "reason"}))
     decisions = [everybody, Filling({"contact": ["1"]}, frozenset({"contact"}))]
     return {
