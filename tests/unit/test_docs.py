@@ -241,3 +241,18 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert file.exists(), f"{target} leads nowhere"
         if anchor:
             assert anchor in anchors(file.read_text(encoding="utf-8")), f"{target}: no such heading"
+
+
+def test_a_function_of_the_database_is_named_with_the_migration_that_made_it_last() -> None:
+    made = re.compile(r"^create (?:or replace )?function (\w+)", re.MULTILINE)
+    last = {
+        name: file.name
+        for file in sorted((ROOT / "storage" / "migrations").glob("*.sql"))
+        for name in made.findall(file.read_text(encoding="utf-8"))
+    }
+    told = re.findall(
+        r"`(\w+)` (?:and `\w+` )?in\s+`storage/migrations/(\w+\.sql)`",
+        (DOCS / "architecture.md").read_text(encoding="utf-8"),
+    )
+    assert len(told) >= 5
+    assert [(name, last[name]) for name, _ in told] == told
