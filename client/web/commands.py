@@ -80,14 +80,14 @@ async def _stop(visit: Visit, message_id: str, verb: Verb) -> Response:
 
 @page(router, "GET", "/resume", needs=Action.RESUME)
 async def resume_page(visit: Visiting, message_id: str) -> Response:
-    """What a resume would do now, before anybody says so."""
-    return await _resume_page(visit, message_id)
+    """The page at once; then, on demand, what a resume would do now, before anybody says so: a script asks."""
+    return await _show_resume(visit, await _to_resume(visit, message_id), None)
 
 
 @page(router, "POST", "/resume", needs=Action.RESUME)
 async def resume(visit: Visiting, message_id: str) -> Response:
-    """Resume; or, by the other button, only show what it would do with that end date."""
-    if visit.form.ticked("look"):
+    """Resume; or, by the other button, only show what it would do, on demand with another end date."""
+    if visit.form["do"] == "look":
         return await _resume_page(visit, message_id)
     asked = visit.asked_by(visit.form[_REASON].strip())
     try:
@@ -99,15 +99,26 @@ async def resume(visit: Visiting, message_id: str) -> Response:
     return visit.go(receipt_path(message_id, asked))
 
 
-async def _resume_page(visit: Visit, message_id: str, error: InvalidInput | None = None) -> Response:
+async def _to_resume(visit: Visit, message_id: str) -> Message:
     message = await visit.use.message(message_id)
     require(message.status, Verb.RESUME)
+    return message
+
+
+async def _resume_page(visit: Visit, message_id: str, error: InvalidInput | None = None) -> Response:
+    message = await _to_resume(visit, message_id)
     preview: ResumePreview
     try:
         preview = await visit.use.resume_preview(message_id, ends_at=None if error else _end_of(visit))
     except InvalidInput as wrong:
         error = wrong
         preview = await visit.use.resume_preview(message_id)
+    return await _show_resume(visit, message, preview, error)
+
+
+async def _show_resume(
+    visit: Visit, message: Message, preview: ResumePreview | None, error: InvalidInput | None = None
+) -> Response:
     return await visit.show(
         "resume.html",
         status=200 if error is None else 422,

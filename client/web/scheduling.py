@@ -42,7 +42,8 @@ _PASSED: dict[PassedZones, str] = {
 async def send_page(visit: Visiting, message_id: str) -> Response:
     message = await visit.use.message(message_id)
     require(message.status, Verb.SEND)
-    return await _show(visit, message, empty_form(web_of(visit.request).templates.clock.zone, seen=message.updated_at))
+    form = empty_form(web_of(visit.request).templates.clock.zone, seen=message.updated_at)
+    return await _show(visit, message, form, planning=False)
 
 
 @page(router, "POST", "/send", needs=Action.SEND)
@@ -62,7 +63,7 @@ async def send(visit: Visiting, message_id: str) -> Response:
         return await _show(visit, message, form, error)
     except ChangedMeanwhile as error:
         return await _show(visit, await visit.use.message(message_id), form, error)
-    return await _show(visit, message, form)
+    return await _show(visit, message, form, planning=form["do"] != "change")
 
 
 async def _send(visit: Visit, message: Message, schedule: Schedule) -> Response:
@@ -91,11 +92,16 @@ def _expired(preview: SendPreview) -> int:
     return preview.plan.throttle.expired if preview.plan.throttle else 0
 
 
-async def _show(visit: Visit, message: Message, form: Form, error: Told | None = None) -> Response:
-    """Show the form with its plan, or with what keeps it from having one."""
+async def _show(
+    visit: Visit, message: Message, form: Form, error: Told | None = None, *, planning: bool = True
+) -> Response:
+    """Show the form with its plan, or with what keeps it from having one.
+
+    To plan is to count the audience, which may take long: it is done on demand, and a script asks.
+    """
     preview: SendPreview | None = None
     wrong = error
-    if wrong is None:
+    if wrong is None and planning:
         try:
             preview = await visit.use.plan(message.id, schedule_in(form), allow_empty=form.ticked("allow_empty"))
         except (InvalidInput, ExclusionNotFinal) as found:

@@ -49,6 +49,7 @@ async def test_pause_resume_cancel_and_copy_each_with_its_receipt(served: Served
             re.compile(r"Stopped at.*Reason\s*the landing page is down", re.S)
         )
         await choose(page, "sent", draft, "Resume")
+        await page.click("text=Show what it would do")
         await expect(page.locator(".lead")).to_contain_text("40 would be mailed")
         await page.click("button:has-text('Resume')")
         await expect(page.locator("h1")).to_have_text("Resumed")

@@ -14,6 +14,8 @@ from tests.harness import Harness, asked_by
 from tests.web.site import Shown, Site
 
 SLOW = Schedule(emails_per_second=30)
+#: The button, for whom no script asks, of what a resume would do.
+LOOK = "Show what it would do"
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ async def test_a_send_is_paused_resumed_and_canceled_with_a_receipt_each_and_cop
         assert (told["Sent"], told["In doubt"], told["Not sent"]) == (str(left), "0", str(200 - left))
         assert (told["By"], told["Reason"]) == ("admin, through web", "the link is broken")
         await harness.add_contacts(7, prefix="joiner")
-        shown = await site.get(shown.links["Resume"])
+        shown = await site.press(shown.links["Resume"], LOOK, do="look")
         assert f"{207 - left} would be mailed." in shown.text
         assert facts(shown)["Joined the audience"] == "7, also mailed"
         assert "the link is broken" in shown.text
@@ -134,7 +136,8 @@ async def test_a_reason_that_is_too_long_is_kept_in_the_form(site: Site, draft: 
             assert dict(shown.form(button).values)["reason"] == long
         assert await site.harness.status(draft) is MessageStatus.SENDING
         await site.press(f"/messages/{draft}/pause", "Pause", reason="two\nlines <b>")
-        shown = await site.press(f"/messages/{draft}/resume", "Resume", reason=long)
+        shown = await site.press(f"/messages/{draft}/resume", LOOK, do="look")
+        shown = await site.send(shown.form("Resume"), reason=long)
         assert shown.status == 422
         assert dict(shown.form("Resume").values)["reason"] == long
 
@@ -159,17 +162,17 @@ async def test_a_throttled_send_shows_what_another_end_date_would_do_before_it_i
         await harness.use_cases.send(draft, schedule, asked_by())
         await harness.until_left(50)
         await harness.use_cases.pause(draft, asked_by())
-        shown = await site.get(f"/messages/{draft}/resume")
+        shown = await site.press(f"/messages/{draft}/resume", LOOK, do="look")
         assert facts(shown)["Next batch"].endswith("of 3 to come")
         form = shown.form("Resume")
         ends_at = (datetime.now(UTC) + timedelta(minutes=90)).isoformat()
-        shown = await site.send(form, ends_at=ends_at, look="yes")
+        shown = await site.send(form, ends_at=ends_at, do="look")
         assert "100 will have no turn before it" in facts(shown)["End date"]
         assert dict(shown.form("Resume").values)["ends_at"] == ends_at
         assert await harness.status(draft) is MessageStatus.PAUSED
         for wrong in ("soon", "2020-01-01T00:00Z", "<b>"):
-            for look in ("yes", None):
-                shown = await site.send(form, ends_at=wrong, look=look)
+            for do in ("look", None):
+                shown = await site.send(form, ends_at=wrong, do=do)
                 assert shown.status == 422
                 assert dict(shown.form("Resume").values)["ends_at"] == wrong
                 assert shown.tree.one("p", id="ends_at-error").text
@@ -178,6 +181,23 @@ async def test_a_throttled_send_shows_what_another_end_date_would_do_before_it_i
         assert "1 past, 3 to come" in shown.tree.one("svg", class_="timeline")["aria-label"]
         shown = await site.send(form, ends_at=ends_at)
         assert shown.tree.one("h1").text == "Resumed"
+
+
+async def test_the_page_of_a_resume_comes_before_the_audience_is_counted(
+    harness: Harness, site: Site, draft: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Counting takes seconds for a million, and there is no Resume to press before it is known what that would do."""
+    async with harness.worker():
+        await harness.use_cases.send(draft, SLOW, asked_by())
+        await harness.until_left(1)
+        await harness.use_cases.pause(draft, asked_by())
+    path = f"/messages/{draft}/resume"
+    with monkeypatch.context() as patched:
+        patched.setattr(type(site.harness.use_cases), "resume_preview", None)
+        shown = await site.get(path)
+    assert shown.status == 200
+    assert not [button for button in shown.tree.all("button") if button.text == "Resume"]
+    assert "would be mailed. Nobody" in (await site.press(path, LOOK, do="look")).text
 
 
 async def test_a_draft_is_deleted_after_a_question(site: Site, draft: str) -> None:

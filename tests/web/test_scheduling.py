@@ -40,8 +40,15 @@ def plan(shown: Shown) -> list[str]:
     return [each.text for each in paragraphs if each.attributes.get("class") != "legend"]
 
 
-async def test_the_form_begins_with_a_plan_for_now(site: Site, draft: str) -> None:
-    shown = await site.get(f"/messages/{draft}/send")
+async def test_the_form_begins_with_a_plan_for_now_that_the_page_does_not_wait_for(
+    site: Site, draft: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(type(site.harness.use_cases), "plan", None)
+        shown = await site.get(f"/messages/{draft}/send")
+        assert plan(shown) == ["Not worked out yet."]
+        assert "data-at-once" in shown.tree.one("form", class_="schedule").attributes
+    shown = await site.send(shown.form("Work out the plan"), do="plan")
     assert plan(shown) == ["8 contacts, from now on."]
     assert not wrong(shown)
 
@@ -232,8 +239,8 @@ async def test_a_link_that_would_be_dead_is_said_in_the_editor_the_preview_and_b
     assert "The draft is saved." in shown.text, "a draft may wait for the settings"
     said = "line 2: unsubscribe_url would be empty, a dead link; set SENDGATE_PUBLIC_URL"
     assert said in wrong(shown)["text"]
-    for part in ("preview", "send"):
-        assert said in (await site.get(f"/messages/{draft}/{part}")).text, part
+    assert said in (await site.get(f"/messages/{draft}/preview")).text
+    assert said in (await asked(site, draft, "plan")).text
     assert "Enough?" in (await site.get(f"/messages/{draft}/preview")).tree.one("pre").text, "and yet there is one"
     for do in ("confirm", "send"):
         shown = await asked(site, draft, do)

@@ -4,6 +4,7 @@
 document.documentElement.classList.add("has-script");
 
 const PAUSE_MS = 600; // of the typing
+const NOT_SHOWN = "This cannot be worked out as things are now. Load the page again to see why.";
 
 for (const asking of document.querySelectorAll("[data-ask]")) {
   const form = asking.closest("form");
@@ -25,8 +26,9 @@ for (const asking of document.querySelectorAll("[data-ask]")) {
       const answer = await fetch(form.action, { method: "POST", body, headers: { Accept: "text/html" } });
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       const part = page.getElementById(asking.dataset.answer), here = document.getElementById(asking.dataset.answer);
-      if (number === sent && part && here) here.replaceChildren(...document.importNode(part, true).childNodes);
-      tell("");
+      if (number !== sent) return; // asked again meanwhile
+      if (part) here.replaceChildren(...document.importNode(part, true).childNodes);
+      tell(part ? "" : NOT_SHOWN);
     } catch {
       tell(AWAY);
     }
