@@ -13,7 +13,7 @@ from models.message import MessageStatus
 from tests.api.api import Api
 from tests.api.test_messages import MESSAGES
 
-SLOW = 30  # emails a second: a send that does not end by itself while it is looked at
+SLOW = 5  # emails a second: a send that does not end by itself while it is looked at, however slowly
 
 
 @pytest.fixture

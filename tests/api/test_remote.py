@@ -115,7 +115,7 @@ async def test_a_send_is_stopped_with_receipts_as_in_process(api: Api, remote: R
     await api.harness.prepare_server()
     made = await remote.create(CONTENT)
     async with api.harness.worker():
-        sent = await remote.send(made.id, Schedule(emails_per_second=2), asked("go"), seen=made.updated_at)
+        sent = await remote.send(made.id, Schedule(emails_per_second=0.5), asked("go"), seen=made.updated_at)
         assert sent.receipt is not None
         await api.harness.until_left(1)
         paused = await remote.pause(made.id, asked("broken"))

@@ -93,7 +93,7 @@ async def test_a_stop_whose_signal_is_lost_is_a_202_and_the_sweep_signals_it(
         api = Api(Harness(harness.pool, harness.database_url, client, harness.smtp))
         draft = await harness.draft()
         path = f"{MESSAGES}/{draft}"
-        await api.ok("PUT", f"{path}/send", json={"emails_per_second": 30})
+        await api.ok("PUT", f"{path}/send", json={"emails_per_second": 5})
         await harness.until_left(3)
         with monkeypatch.context() as gone:
             gone.setattr(temporal, "_CALL_WITHIN", timedelta(seconds=0.3))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from playwright.async_api import Browser, BrowserContext, Dialog, Page, async_playwright
+from playwright.async_api import Browser, BrowserContext, Dialog, Page, async_playwright, expect
 
 from client.local.mail_catcher import read_mailbox
 from client.local.ports import HOST, free_port, is_free
@@ -24,6 +24,7 @@ from tests.web.site import ADMIN_KEY, Site
 HOW_TO_GET_IT = (
     "These tests need Chromium on the PATH: apt-get install --no-install-recommends chromium fonts-dejavu-core"
 )
+_WITHIN_MS = 60_000  # what a page does or shows, it does at once; a noisy machine makes it wait
 _FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -33,6 +34,9 @@ _FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+expect.set_options(timeout=_WITHIN_MS)
 
 
 @pytest.fixture(scope="session")
@@ -78,7 +82,7 @@ class Served:
     async def open(self, key: str | None = ADMIN_KEY, **context: object) -> Page:
         """The messages in a browser of its own, with the owner of the key signed in (None: nobody)."""
         opened: BrowserContext = await self.browser.new_context(base_url=self.url, **context)  # type: ignore[arg-type]
-        opened.set_default_timeout(15_000)
+        opened.set_default_timeout(_WITHIN_MS)
         if key is not None:  # what signing in gives: test_signing_in.py does it by hand
             token = await self.site.web.sessions.open(key)
             await opened.add_cookies([{"name": f"sendgate-{self._port}", "value": token, "url": self.url}])
@@ -129,7 +133,7 @@ async def mailbox(tmp_path: Path) -> AsyncIterator[Mailbox]:
         sys.executable, *module, "--host", HOST, "--port", str(made.port), "--maildir", str(made.path)
     )
     try:
-        await eventually(lambda: not is_free(made.port), within=20)
+        await eventually(lambda: not is_free(made.port), within=60)
         yield made
     finally:
         process.kill()

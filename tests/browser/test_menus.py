@@ -27,7 +27,7 @@ async def shown(page: Page, tab: str) -> None:
 async def test_the_list_keeps_up_without_moving_what_is_looked_at(served: Served, draft: str) -> None:
     harness, page = served.harness, await served.open()
     async with harness.worker():
-        await harness.use_cases.send(draft, Schedule(emails_per_second=40), asked_by())
+        await harness.use_cases.send(draft, Schedule(emails_per_second=5), asked_by())
         await harness.until(draft, MessageStatus.SENDING)
         await shown(page, "sent")
         columns = page.locator("th")

@@ -13,7 +13,7 @@ from tests.eventually import eventually
 from tests.harness import Harness, asked_by
 from tests.web.site import Shown, Site
 
-SLOW = Schedule(emails_per_second=30)
+SLOW = Schedule(emails_per_second=5)  # it does not end by itself while it is looked at, however slowly
 #: The button, for whom no script asks, of what a resume would do.
 LOOK = "Show what it would do"
 
