@@ -306,7 +306,7 @@ async def test_of_two_saves_at_the_same_moment_one_is_told(site: Site) -> None:
 
 async def test_editing_a_scheduled_message_asks_first_and_leads_to_the_editor(site: Site) -> None:
     message_id = await site.harness.draft()
-    await site.harness.send(message_id, at="2027-01-01T09:00:00+00:00")
+    await site.harness.send(message_id, at="2032-01-01T09:00:00+00:00")
     shown = await site.get(f"/messages/{message_id}/edit")
     assert "change its status from scheduled to draft" in shown.text
     shown = await site.send(shown.form("Yes, Continue Editing"))

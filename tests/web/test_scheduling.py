@@ -17,7 +17,7 @@ from tests.harness import SECRET_KEY
 from tests.web.filling import XSS, filled, value_of, wrong
 from tests.web.site import Shown, Site
 
-AT = "2027-06-01T09:00"
+AT = "2032-06-01T09:00"
 
 
 @pytest.fixture
@@ -56,14 +56,14 @@ async def test_the_form_begins_with_a_plan_for_now_that_the_page_does_not_wait_f
 async def test_the_plan_says_slots_contacts_without_a_zone_and_zones_that_do_not_exist(site: Site, draft: str) -> None:
     shown = await asked(site, draft, "plan", when="contacts", at=AT, fallback_time_zone="Europe/Oslo")
     assert plan(shown) == [
-        "8 contacts in 2 slots from 1 Jun 2027, 00:00 to 1 Jun 2027, 07:00.",
+        "8 contacts in 2 slots from 1 Jun 2032, 00:00 to 1 Jun 2032, 07:00.",
         "2 contacts without a zone go by Europe/Oslo.",
         "1 contact with a zone that does not exist (Mars/Olympus 1) goes by Europe/Oslo.",
     ]
     rows = [row.text for row in shown.tree.one("div", id="plan").all("tr")[1:]]
     assert rows == [
-        "09:00 Asia/Tokyo 1 Jun 2027, 00:00:00 2",
-        "09:00 Europe/Oslo 1 Jun 2027, 07:00:00 6",
+        "09:00 Asia/Tokyo 1 Jun 2032, 00:00:00 2",
+        "09:00 Europe/Oslo 1 Jun 2032, 07:00:00 6",
     ]
     assert len(shown.tree.one("svg", class_="timeline").all("g")) == 2
     assert value_of(shown, "at") == AT
@@ -80,12 +80,12 @@ async def test_the_plan_says_batches_and_who_gets_nothing_before_the_end_date(si
         batches="size",
         batch_size="3",
         every="1h",
-        ends_at="2027-06-01T10:30",
+        ends_at="2032-06-01T10:30",
     )
     assert plan(shown) == [
-        "8 contacts, at 1 Jun 2027, 07:00.",
-        "2 batches (in batches of 3 every 1 h), the last at 1 Jun 2027, 08:00.",
-        "No batch opens from 1 Jun 2027, 08:30 on: 2 contacts get nothing.",
+        "8 contacts, at 1 Jun 2032, 07:00.",
+        "2 batches (in batches of 3 every 1 h), the last at 1 Jun 2032, 08:00.",
+        "No batch opens from 1 Jun 2032, 08:30 on: 2 contacts get nothing.",
     ]
     shown = await site.send(filled(shown.form("Continue…"), do="confirm"))
     assert "6 contacts get it." in shown.text
@@ -94,13 +94,13 @@ async def test_the_plan_says_batches_and_who_gets_nothing_before_the_end_date(si
 async def test_the_plan_says_what_the_clocks_do(site: Site, draft: str) -> None:
     (autumn,) = [
         line
-        for line in plan(await asked(site, draft, "plan", when="contacts", at="2027-10-31T02:30"))
+        for line in plan(await asked(site, draft, "plan", when="contacts", at="2032-10-31T02:30"))
         if "clocks" in line
     ]
     assert autumn == "In Europe/Oslo the clocks go back on that day: 02:30 comes twice, and the first is meant."
     (spring,) = [
         line
-        for line in plan(await asked(site, draft, "plan", when="contacts", at="2027-03-28T02:30"))
+        for line in plan(await asked(site, draft, "plan", when="contacts", at="2032-03-28T02:30"))
         if "clocks" in line
     ]
     assert "02:30 does not exist" in spring
@@ -133,7 +133,7 @@ async def test_scheduling_stores_what_was_typed(site: Site, draft: str) -> None:
         batches="size",
         batch_size="100",
         every="1h",
-        ends_at="2027-06-02T09:00",
+        ends_at="2032-06-02T09:00",
         ends_at_zone="Europe/Oslo",
         emails_per_second="12.5",
         tries="3",
@@ -146,11 +146,11 @@ async def test_scheduling_stores_what_was_typed(site: Site, draft: str) -> None:
     schedule = (await site.harness.use_cases.message(draft)).schedule
     assert schedule == Schedule.model_validate(
         {
-            "at": "2027-06-01T09:00:00",
+            "at": "2032-06-01T09:00:00",
             "time_zone": "contact",
             "fallback_time_zone": "Asia/Tokyo",
             "passed_zones": PassedZones.SKIP,
-            "throttle": {"batch_size": 100, "every": "1h", "ends_at": "2027-06-02T07:00:00+00:00"},
+            "throttle": {"batch_size": 100, "every": "1h", "ends_at": "2032-06-02T07:00:00+00:00"},
             "emails_per_second": 12.5,
             "retry": {"tries": 3, "first_wait": "2m", "longest_wait": "10m", "max_age": "2h"},
         }
@@ -186,7 +186,7 @@ UNFIT: list[tuple[dict[str, str], str, str]] = [
     ({**SIZED, "every": ""}, "every", "Say how long it is"),
     ({**SIZED, "every": "soon"}, "every", "is no length of time"),
     ({**SIZED, "every": "0s"}, "every", "must be from a second"),
-    ({**SIZED, "ends_at": "2027-06-01T10:30"}, "ends_at", "no single time_zone"),
+    ({**SIZED, "ends_at": "2032-06-01T10:30"}, "ends_at", "no single time_zone"),
     ({**SIZED, "ends_at": XSS}, "ends_at", "cannot be read"),
     ({**SIZED, "ends_at": AT, "ends_at_zone": "x"}, "ends_at_zone", "is not an IANA time zone"),
     ({"batches": "number", "max_batches": ""}, "max_batches", "Say in how many"),
@@ -261,7 +261,7 @@ async def test_a_link_that_would_be_dead_is_said_in_the_editor_the_preview_and_b
 
 async def test_an_exclusion_that_is_not_over_is_said_before_sending(site: Site, draft: str) -> None:
     copy = (await site.harness.use_cases.copy(draft, exclude_recipients=True)).id
-    await site.harness.send(draft, at="2027-06-01T09:00:00+00:00")
+    await site.harness.send(draft, at="2032-06-01T09:00:00+00:00")
     shown = await asked(site, copy, "confirm")
     assert shown.status == 409
     assert "could still mail them" in shown.text
@@ -269,7 +269,7 @@ async def test_an_exclusion_that_is_not_over_is_said_before_sending(site: Site, 
 
 async def test_a_message_that_is_no_draft_any_more_is_not_sent_again(site: Site, draft: str) -> None:
     shown = await asked(site, draft, "confirm")
-    await site.harness.send(draft, at="2027-06-01T09:00:00+00:00")
+    await site.harness.send(draft, at="2032-06-01T09:00:00+00:00")
     assert (await site.get(f"/messages/{draft}/send")).status == 409
     shown = await site.send(filled(shown.form("Send"), do="send"))
     assert shown.status == 409
@@ -314,12 +314,12 @@ def test_what_is_not_chosen_is_not_read() -> None:
 
 
 def test_an_end_date_without_a_zone_is_on_the_clocks_of_the_send() -> None:
-    throttled = read(**ZONED, **SIZED, ends_at="2027-06-01T10:30").throttle
+    throttled = read(**ZONED, **SIZED, ends_at="2032-06-01T10:30").throttle
     assert throttled is not None
-    assert throttled.ends_at == datetime(2027, 6, 1, 10, 30)  # noqa: DTZ001  # wall-clock
-    throttled = read(**SIZED, ends_at="2027-06-01T10:30", ends_at_zone="Asia/Tokyo").throttle
+    assert throttled.ends_at == datetime(2032, 6, 1, 10, 30)  # noqa: DTZ001  # wall-clock
+    throttled = read(**SIZED, ends_at="2032-06-01T10:30", ends_at_zone="Asia/Tokyo").throttle
     assert throttled is not None
-    assert throttled.ends_at == datetime(2027, 6, 1, 1, 30, tzinfo=UTC)
+    assert throttled.ends_at == datetime(2032, 6, 1, 1, 30, tzinfo=UTC)
     assert throttled.every == timedelta(hours=1)
 
 
