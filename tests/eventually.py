@@ -12,10 +12,10 @@ T = TypeVar("T")
 
 
 @overload
-async def eventually(condition: Callable[[], Awaitable[T]], within: float = 10.0, every: float = 0.01) -> T: ...
+async def eventually(condition: Callable[[], Awaitable[T]], within: float = 30.0, every: float = 0.01) -> T: ...
 @overload
-async def eventually(condition: Callable[[], T], within: float = 10.0, every: float = 0.01) -> T: ...
-async def eventually(condition: Callable[[], Any], within: float = 10.0, every: float = 0.01) -> Any:
+async def eventually(condition: Callable[[], T], within: float = 30.0, every: float = 0.01) -> T: ...
+async def eventually(condition: Callable[[], Any], within: float = 30.0, every: float = 0.01) -> Any:
     """Return the first true value of `condition` (plain or async); fail after `within` seconds with the last value."""
     deadline = time.monotonic() + within
     while True:

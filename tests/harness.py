@@ -33,6 +33,7 @@ from workflows.state import Knobs
 ROOT = Path(__file__).parent.parent
 OPERATOR = "operator"
 SECRET_KEY = "what signs links"
+SLOW_MS = 100  # before each reply of the SMTP server: at most 2.5 emails a second over each connection
 
 
 def asked_by(reason: str = "", **fields: Any) -> AskedBy:
@@ -196,6 +197,15 @@ class Harness:
     async def until_left(self, number: int, within: float = 30) -> None:
         """Wait until the SMTP server has taken at least so many emails."""
         await eventually(lambda: len(self.smtp.accepted()) >= number, within)
+
+    async def until_in_mid_send(self, number: int) -> None:
+        """Wait until at least so many have left, and have the rest take far longer than whatever a test does then.
+
+        Without that a send of some hundreds may be over before a stop has gone through a server that stands still for
+        a moment. `smtp.set(delay_ms=0)` lets it end. For a worker in this process: another one goes on meanwhile.
+        """
+        await self.until_left(number)
+        self.smtp.set(delay_ms=SLOW_MS)
 
     async def cut_off_whoever_reads(self, table: str) -> None:
         """Have the database end a connection in the midst of a query of this table, as a restart does."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import os
 import random
 import signal
@@ -73,6 +72,7 @@ async def test_of_100_000_lines_the_1_000_bad_ones_are_named_and_the_others_go_i
         b"email,time_zone,city\n" + b"".join((bad[n][0] if n in bad else next(good)) + b"\n" for n in range(100_000))
     )
     told: list[tuple[int, int, float]] = []
+    began = time.monotonic()
 
     result = await import_csv(
         pool, path, list_name="news", on_progress=lambda done, total: told.append((done, total, time.monotonic()))
@@ -92,7 +92,7 @@ async def test_of_100_000_lines_the_1_000_bad_ones_are_named_and_the_others_go_i
     assert all(total == size for _, total, _ in told)
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     times = [when for _, _, when in told[:-1]]  # the last call comes at the end, whenever that is
-    assert all(later - earlier > 0.09 for earlier, later in itertools.pairwise(times))
+    assert len(times) - 1 <= (times[-1] - began) / 0.1, "it tells too often"
 
 
 @pytest.mark.parametrize("line", [b"nobody", b"ann@example.com"], ids=["wrong", "repeated"])

@@ -26,7 +26,7 @@ async def paused_in_mid_send(harness: Harness, recipients: int = 2000) -> str:
     message_id = await harness.draft()
     async with harness.worker(lanes=1):
         await harness.send(message_id)
-        await harness.until_left(100)
+        await harness.until_in_mid_send(100)
         await harness.use_cases.pause(message_id, asked_by())
     assert await harness.status(message_id) is MessageStatus.PAUSED
     return message_id
@@ -242,5 +242,5 @@ async def test_many_slow_beginnings_do_not_keep_a_stop_waiting(harness: Harness)
             await eventually(begin)
             handle = harness.handle(message_id)
             await handle.signal("pause")
-            await harness.until(message_id, MessageStatus.PAUSED, within=10)
+            await harness.until(message_id, MessageStatus.PAUSED)
     await asyncio.gather(*(harness.workflows.terminate(each, 2, "the test is over") for each in slow))

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -155,6 +155,17 @@ async def test_the_narrower_of_two_limits_counts_and_both_are_taken_from(pool: P
     assert (await take(pool, "n", 64))[0] == 30
 
 
+def assert_none_is_too_early(harness: Harness, rate: float, began: datetime) -> None:
+    """The bucket was empty when it began: by any moment no more have left than have come in since.
+
+    How close they are to each other says nothing: a mail server that stands still for a while makes those who were
+    claimed meanwhile leave together.
+    """
+    times = sorted(email.at for email in harness.smtp.accepted())
+    early = [number for number, at in enumerate(times, 1) if number > rate * (at - began.timestamp()) + 1]
+    assert not early, f"{len(early)} of {len(times)} left before their time"
+
+
 async def test_a_message_leaves_no_faster_than_its_limit_over_workers_and_a_restart(
     harness: Harness, tmp_path: Path
 ) -> None:
@@ -163,17 +174,14 @@ async def test_a_message_leaves_no_faster_than_its_limit_over_workers_and_a_rest
     message_id = await harness.draft()
     await harness.prepare_server()
     with harness.worker_process(tmp_path / "1.log") as first, harness.worker_process(tmp_path / "2.log"):
+        began = await harness.pool.fetchval("select clock_timestamp()")
         await harness.send(message_id, emails_per_second=rate)
         await harness.until_left(300)
         first.terminate()
         with harness.worker_process(tmp_path / "3.log"):
             await harness.until(message_id, MessageStatus.SENT)
     await harness.assert_once_each(message_id)
-    times = sorted(email.at for email in harness.smtp.accepted())
-    for length in (100, 400, recipients):  # any so many in a row took at least as long as they should, less a bucket
-        shortest = min(later - earlier for earlier, later in zip(times, times[length - 1 :], strict=False))
-        assert shortest >= (length - rate) / rate - 0.5
-    assert times[-1] - times[0] >= (recipients - rate) / rate
+    assert_none_is_too_early(harness, rate, began)
 
 
 async def test_a_pause_under_a_limit_is_answered_at_once_and_a_resume_goes_on(harness: Harness) -> None:
@@ -192,6 +200,7 @@ async def test_a_pause_under_a_limit_is_answered_at_once_and_a_resume_goes_on(ha
 
 async def test_the_limit_of_all_messages_holds_for_two_of_them_together(harness: Harness) -> None:
     await harness.add_contacts(300)
+    began = await harness.pool.fetchval("select clock_timestamp()")
     await limit_rate(harness.pool, ALL_MESSAGES, 200)
     async with harness.worker():
         ids = [await harness.draft() for _ in range(2)]
@@ -199,6 +208,5 @@ async def test_the_limit_of_all_messages_holds_for_two_of_them_together(harness:
             await harness.send(message_id)
         for message_id in ids:
             await harness.until(message_id, MessageStatus.SENT)
-    times = sorted(email.at for email in harness.smtp.accepted())
-    assert len(times) == 600
-    assert times[-1] - times[0] >= (600 - 200) / 200 - 0.5
+    assert len(harness.smtp.accepted()) == 600
+    assert_none_is_too_early(harness, 200, began)

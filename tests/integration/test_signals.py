@@ -37,7 +37,7 @@ from tests.harness import Harness, asked_by
 )
 async def test_a_stop_is_never_lost_to_its_argument(harness: Harness, arguments: list[Any], reason: str) -> None:
     await harness.add_contacts(400)
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     message_id = await harness.draft()
     async with harness.worker(lanes=1, smtp_connections=2):
         await harness.send(message_id)
@@ -54,7 +54,7 @@ async def test_a_stop_is_never_lost_to_its_argument(harness: Harness, arguments:
 async def test_the_temporal_command_line_stops_a_send_by_id_and_by_query(harness: Harness) -> None:
     """As the operations page says it: no client of ours is needed for a stop."""
     await harness.add_contacts(400)
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     first, second = await harness.draft(), await harness.draft()
 
     async def signal(*options: str) -> None:
@@ -86,7 +86,7 @@ async def test_the_temporal_command_line_stops_a_send_by_id_and_by_query(harness
 
 async def sending_side_by_side(harness: Harness, number: int) -> list[str]:
     """Messages that are all in mid-send, each to people of its own. Needs a worker."""
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     made = []
     for place in range(number):
         await harness.add_contacts(400, list_name=f"list{place}", prefix=f"m{place}x")
@@ -205,7 +205,7 @@ async def test_canceling_the_workflow_in_temporal_is_a_cancel(harness: Harness) 
     message_id = await harness.draft()
     async with harness.worker(lanes=1):
         await harness.send(message_id)
-        await harness.until_left(50)
+        await harness.until_in_mid_send(50)
         await harness.handle(message_id).cancel()
         await harness.until(message_id, MessageStatus.CANCELED)
     await harness.assert_once_each(message_id)

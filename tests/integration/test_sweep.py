@@ -151,7 +151,7 @@ async def test_a_lost_terminate_is_repeated_and_spares_the_next_generation(harne
 
 async def test_a_command_whose_signal_was_lost_is_signaled_again(harness: Harness) -> None:
     await harness.add_contacts(RECIPIENTS)
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     message_id = await harness.draft()
     async with harness.worker(lanes=1, smtp_connections=2):
         await harness.send(message_id)
@@ -248,7 +248,7 @@ async def test_a_command_that_nobody_can_hear_any_more_is_answered_by_the_sweep(
 
 async def test_only_a_claim_whose_lease_is_over_is_in_doubt(harness: Harness) -> None:
     await harness.add_contacts(RECIPIENTS)
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     message_id = await harness.draft()
     ledger = Ledger(harness.pool)
 
@@ -306,7 +306,7 @@ async def test_terminated_after_it_began_it_is_paused_and_can_be_resumed(
     harness: Harness, status: MessageStatus, sweeps: int
 ) -> None:
     await harness.add_contacts(RECIPIENTS)
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     message_id = await harness.draft()
     async with harness.worker(lanes=1, smtp_connections=4):
         await harness.send(message_id)
@@ -350,7 +350,7 @@ async def test_terminated_after_it_began_it_is_paused_and_can_be_resumed(
 
 async def test_a_take_over_whose_start_was_lost_is_finished_by_the_next_sweep(harness: Harness) -> None:
     await harness.add_contacts(RECIPIENTS)
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     message_id = await harness.draft()
     async with harness.worker(lanes=1, smtp_connections=4):
         await harness.send(message_id)
@@ -377,7 +377,7 @@ async def test_a_take_over_whose_start_was_lost_is_finished_by_the_next_sweep(ha
 
 async def test_a_stop_asked_of_a_terminated_workflow_is_obeyed_by_the_next(harness: Harness) -> None:
     await harness.add_contacts(RECIPIENTS)
-    harness.smtp.set(delay_ms=5)
+    harness.smtp.set(delay_ms=50)
     message_id = await harness.draft()
     async with harness.worker(lanes=1, smtp_connections=4):
         await harness.send(message_id)

@@ -35,24 +35,27 @@ async def status_attribute(handle: WorkflowHandle[Any, Any]) -> str | None:
 
 async def test_every_state_can_be_read(harness: Harness) -> None:
     await harness.add_contacts(1000)
-    harness.smtp.set(delay_ms=5)
-    message_id = await harness.draft(name="Spring sale")
-    handle = harness.handle(message_id)
+    canceled, message_id = [await harness.draft(name="Spring sale") for _ in range(2)]
+    scheduled, handle = harness.handle(canceled), harness.handle(message_id)
     async with harness.worker(lanes=1):
-        at = datetime.now(UTC) + timedelta(seconds=3)
-        await harness.send(message_id, at=at)
+        at = datetime.now(UTC) + timedelta(days=1)
+        await harness.send(canceled, at=at)
 
         async def sleeps() -> bool:
-            return any("Spring sale: to be sent at" in summary for summary in await summaries_of(handle))
+            return any("Spring sale: to be sent at" in summary for summary in await summaries_of(scheduled))
 
         await eventually(sleeps)
-        attributes = (await handle.describe()).typed_search_attributes
-        assert attributes.get(MESSAGE_ID) == message_id
+        attributes = (await scheduled.describe()).typed_search_attributes
+        assert attributes.get(MESSAGE_ID) == canceled
         assert attributes.get(MESSAGE_NAME) == "Spring sale"
         assert attributes.get(STATUS) == MessageStatus.SCHEDULED
-        assert f"**scheduled** · Spring sale: to be sent at {at:%Y-%m-%d %H:%M:%S} UTC" in await details_of(handle)
+        assert f"**scheduled** · Spring sale: to be sent at {at:%Y-%m-%d %H:%M:%S} UTC" in await details_of(scheduled)
+        await harness.use_cases.cancel(canceled, asked_by())
+        await scheduled.result()
+        assert await status_attribute(scheduled) == MessageStatus.CANCELED
 
-        await harness.until_left(50)
+        await harness.send(message_id)
+        await harness.until_in_mid_send(50)
         assert await status_attribute(handle) == MessageStatus.SENDING
         assert "**sending**" in await details_of(handle)
 
@@ -76,12 +79,6 @@ async def test_every_state_can_be_read(harness: Harness) -> None:
         assert (await handle.result())["status"] == MessageStatus.SENT
         assert await status_attribute(handle) == MessageStatus.SENT
         assert "| sent | 1,000 |" in await details_of(handle)
-
-        canceled = await harness.draft()
-        await harness.send(canceled, at=datetime.now(UTC) + timedelta(days=1))
-        await harness.use_cases.cancel(canceled, asked_by())
-        await harness.handle(canceled).result()
-        assert await status_attribute(harness.handle(canceled)) == MessageStatus.CANCELED
 
     said = await summaries_of(handle)
     for expected in (

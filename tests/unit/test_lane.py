@@ -284,17 +284,6 @@ async def test_when_the_lease_is_lost_conversations_are_aborted() -> None:
     assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.IN_DOUBT}
 
 
-async def test_a_lease_is_renewed_while_conversations_last() -> None:
-    book, hop = Book(4), Hop()
-    hop.gate.clear()
-    lane = lane_of(book, hop, lease=timedelta(seconds=0.3))
-    running = asyncio.create_task(lane.run())
-    await eventually(lambda: sum(call == "renew" for call, _ in book.calls) >= 4)
-    hop.gate.set()
-    await running
-    assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.SENT}
-
-
 async def test_without_a_server_everybody_is_given_back_and_the_lane_ends() -> None:
     book, hop = Book(20), Hop(lambda _: Outcome(Verdict.NO_SERVER, reply="421 <r1@example.com> too many"))
     report = await lane_of(book, hop).run()

@@ -163,6 +163,26 @@ async def test_a_claim_that_the_database_no_longer_knows_is_given_up_at_once(clo
     assert clock.now == 1000.0
 
 
+async def test_a_lease_is_renewed_while_conversations_last(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Lease, "renew_every_seconds", 0.001)
+
+    class Busy(Book):
+        """By the lane's clock half a lease passes with each renewal."""
+
+        async def renew(self, *args: Any, **options: Any) -> int:
+            clock.now += LEASE.total_seconds() / 2
+            return await super().renew(*args, **options)
+
+    book, hop = Busy(4), Hop()
+    hop.gate.clear()
+    running = asyncio.create_task(lane_of(book, hop).run())
+    await eventually(lambda: running.done() or sum(call == "renew" for call, _ in book.calls) >= 4)
+    hop.gate.set()
+    await running
+    assert {outcome.verdict for outcome in book.settled.values()} == {Verdict.SENT}
+
+
+@pytest.mark.usefixtures("clock")
 async def test_a_renewal_that_fails_is_tried_again_while_the_lease_holds() -> None:
     book, hop = Book(2), Hop()
     book.fail("renew", OSError("gone"), OSError("still gone"))

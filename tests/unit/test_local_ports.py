@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -23,7 +24,11 @@ def listening() -> Iterator[int]:
 @pytest.fixture
 def well_known(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """Well-known ports that are free on this machine, whatever else runs on it."""
-    ports = {part: free_port() for part in module.WELL_KNOWN}
+    with ExitStack() as until_all_are_chosen:  # else the same may be given out again
+        probes = {part: until_all_are_chosen.enter_context(socket.socket()) for part in module.WELL_KNOWN}
+        for probe in probes.values():
+            probe.bind((HOST, 0))
+        ports = {part: int(probe.getsockname()[1]) for part, probe in probes.items()}
     monkeypatch.setattr(module, "WELL_KNOWN", ports)
     return ports
 

@@ -207,7 +207,7 @@ async def test_a_reopened_message_whose_start_was_lost_is_started_by_the_sweep(h
         harness.workflows = workflows
         sweep = Sweep(harness.pool, workflows, lost_after=timedelta(0))
         await asyncio.gather(sweep.once(), sweep.once())
-        await harness.until(message_id, MessageStatus.SENT, within=5)
+        await harness.until(message_id, MessageStatus.SENT)
     assert (await harness.counts(message_id)).sent == 2
     await assert_recognised_downstream(harness, copies=2)
 
@@ -216,7 +216,7 @@ async def test_a_send_that_sleeps_until_later_mails_them_at_once(harness: Harnes
     async with harness.worker():
         message_id = await asleep_with_two_in_doubt(harness)
         await harness.use_cases.resend_in_doubt(message_id, asked_by())
-        await harness.until_left(4, within=5)
+        await harness.until_left(4)
         assert (await harness.counts(message_id)).deferred == 1
     await assert_recognised_downstream(harness, copies=2)
 
@@ -233,5 +233,5 @@ async def test_a_wake_that_was_lost_is_repeated_by_the_sweep(harness: Harness) -
         await harness.use_cases.resend_in_doubt(message_id, asked_by())
         harness.workflows = workflows
         await Sweep(harness.pool, workflows, lost_after=timedelta(0)).once()
-        await harness.until_left(4, within=5)
+        await harness.until_left(4)
     await assert_recognised_downstream(harness, copies=2)

@@ -199,8 +199,8 @@ async def test_a_reply_without_end_is_not_read_to_its_end(at: str, verdict: Verd
 
 @on_both_loops
 async def test_each_reply_has_the_whole_time_for_itself(smtp_server: SmtpLogServer) -> None:
-    smtp_server.set(delay_ms=700)
-    way = transport(smtp_server, timeout=timedelta(seconds=2))
+    smtp_server.set(delay_ms=1300)  # four of them
+    way = transport(smtp_server, timeout=timedelta(seconds=5))
     assert (await hand_over(way)).verdict is Verdict.SENT
 
 
