@@ -157,6 +157,8 @@ async def open_world(
             await harness.add_contacts(3)
             await harness.pool.execute("insert into lists (name) values ('empty')")
             made.words[S.DRAFT] = await harness.draft(name=S.DRAFT.value)
+            changed_at = (await harness.use_cases.message(made.words[S.DRAFT])).updated_at
+            made.words["draft_changed_at"] = changed_at.isoformat()
             yield made
             for row in await pool.fetch("select id, generation from messages where generation > 0"):
                 await harness.workflows.terminate(row["id"], row["generation"], "the test is over")

@@ -84,7 +84,9 @@ def good_calls(world: World) -> dict[str, GoodCall]:
         "rendered": GoodCall({"message_id": draft, "contact_id": 1}),
         "rendered_for_the_first": GoodCall(of_draft),
         "send": GoodCall(
-            of_draft, {"allow_empty": "true", "reason": "it is time", "command_id": "mine"}, _schedules(world)
+            of_draft,
+            {"allow_empty": "true", "reason": "it is time", "command_id": "mine", "seen": words["draft_changed_at"]},
+            _schedules(world),
         ),
         "pause": GoodCall({"message_id": words[S.SENDING]}, {"wait": "0"}, (why,)),
         "resume": GoodCall(throttled, {"wait": "0"}, (why | {"ends_at": words["tomorrow"]},)),
