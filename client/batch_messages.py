@@ -111,14 +111,19 @@ class BatchMessages(Drafts, Looking, People, Holding, Unsubscribing, KeyKeeping)
             async with connection.transaction():
                 await messages.lock_with_excluded(connection, message_id, message.audience)
                 await messages.require_excluded_over(connection, message.audience)  # again: one may be reopened
-                generation = await messages.schedule(
-                    connection,
-                    message_id,
-                    schedule,
-                    seen=seen or message.updated_at,
-                    accepted_at=now,
-                    next_slot_at=plan.first_due_of(zones) or plan.first_due_at,
-                    ends_at=end_of(schedule),
+                is_other = seen is not None and seen != message.updated_at
+                generation = (
+                    None
+                    if is_other
+                    else await messages.schedule(
+                        connection,
+                        message_id,
+                        schedule,
+                        seen=message.updated_at,
+                        accepted_at=now,
+                        next_slot_at=plan.first_due_of(zones) or plan.first_due_at,
+                        ends_at=end_of(schedule),
+                    )
                 )
                 if generation is not None:
                     await commands.record(

@@ -65,6 +65,6 @@ def seen_in(form: Form) -> datetime:
     """
     try:
         seen = datetime.fromisoformat(form["over"] or form["seen"])
-    except ValueError:
+        return seen.astimezone(UTC) if seen.tzinfo is not None else _NEVER
+    except (ValueError, OverflowError):
         return _NEVER
-    return seen if seen.tzinfo is not None else _NEVER

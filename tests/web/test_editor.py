@@ -276,7 +276,7 @@ async def test_the_same_form_sent_twice_is_no_conflict(site: Site) -> None:
 async def test_a_form_that_says_no_version_saves_over_none(site: Site) -> None:
     message_id = await site.harness.draft()
     form = (await site.get(f"/messages/{message_id}/edit")).form("Save")
-    unread: list[str | list[str]] = [[], "", XSS, "2026-01-01T00:00:00", "9999-99-99"]
+    unread: list[str | list[str]] = [[], "", XSS, "2026-01-01T00:00:00", "9999-99-99", "0001-01-01T00:00:00+14:00"]
     for seen in unread:
         shown = await site.send(filled(form, do="save", text="an hour", seen=seen))
         assert shown.status == 409
